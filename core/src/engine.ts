@@ -1,0 +1,32 @@
+/** What became of the events of one subscription, in accepted events. `accepted` is the sum of the others: a page and a test hold it to that. */
+export interface SubscriptionAccount {
+  readonly pipeline: string;
+  readonly destination: string;
+  readonly accepted: number;
+  readonly delivered: number;
+  readonly waiting: number;
+  readonly filtered: number;
+  readonly dead: number;
+  readonly parked: number;
+}
+
+/** Why a destination gets no events at the moment, or that it does. */
+export type DestinationStatus =
+  | { readonly state: 'active' }
+  | { readonly state: 'idle'; readonly reason: string }
+  | { readonly state: 'disabled' }
+  | { readonly state: 'opening'; readonly reason: string }
+  | { readonly state: 'paused'; readonly code: string; readonly reason: string; readonly next_attempt_at: string };
+
+/** What the control plane asks of the part that moves events. */
+export interface Engine {
+  start(): Promise<void>;
+  /** Brings what runs in line with what is stored for a project: call it after every change of its pipelines or destinations. */
+  reload(project: string): Promise<void>;
+  accounting(project: string): Promise<readonly SubscriptionAccount[]>;
+  status(destination: string): DestinationStatus;
+  /** Wakes the retries of a project: call it after a replay. */
+  wakeRetries(): void;
+  /** Stops reading, waits for what is under way until `signal` aborts, commits, closes the plugins. */
+  stop(signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,75 @@
+import { isIP } from 'node:net';
+import type { Event, EventContext, JsonObject } from '@switchyard/plugin-sdk';
+import { isTimestamp } from './timestamp.ts';
+
+/** What an event may hold, in characters. */
+export const EVENT_LIMITS = { name: 200, userId: 200, clientId: 100, userAgent: 1000 } as const;
+
+/** A field that is wrong, and a sentence that says how. */
+export interface DraftProblem {
+  readonly field: string;
+  readonly message: string;
+}
+
+/** A draft that was looked at: every field is of its shape, absent ones are undefined. */
+export interface CheckedDraft {
+  readonly event_id: string | undefined;
+  readonly event_name: string;
+  readonly user_id: string | null;
+  readonly timestamp: string | undefined;
+  readonly metadata: JsonObject;
+  readonly context: JsonObject;
+}
+
+const FIELDS: ReadonlySet<string> = new Set(['event_id', 'event_name', 'user_id', 'timestamp', 'metadata', 'context']);
+const EMPTY: JsonObject = Object.freeze({});
+
+export const isObject = (value: unknown): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value);
+
+/** Checks what a source or a transform made. Written by hand: it stands before every 202, and its messages are for people. */
+export function checkDraft(draft: unknown): CheckedDraft | DraftProblem {
+  if (!isObject(draft)) return { field: '', message: 'An event is a JSON object.' };
+  for (const field in draft) {
+    if (!FIELDS.has(field)) return { field, message: `Unknown field "${field.slice(0, 80)}": put data of your own under "metadata".` };
+  }
+  const { event_id, event_name, user_id, timestamp, metadata, context } = draft as Readonly<Record<string, unknown>>;
+  if (typeof event_name !== 'string' || event_name.length === 0 || event_name.length > EVENT_LIMITS.name) {
+    return { field: 'event_name', message: `"event_name" must be a string of 1 to ${EVENT_LIMITS.name} characters.` };
+  }
+  if (event_id !== undefined && (typeof event_id !== 'string' || event_id.length === 0 || event_id.length > EVENT_LIMITS.clientId)) {
+    return { field: 'event_id', message: `"event_id" must be a string of 1 to ${EVENT_LIMITS.clientId} characters.` };
+  }
+  if (user_id !== undefined && user_id !== null && (typeof user_id !== 'string' || user_id.length === 0 || user_id.length > EVENT_LIMITS.userId)) {
+    return { field: 'user_id', message: `"user_id" must be null or a string of 1 to ${EVENT_LIMITS.userId} characters.` };
+  }
+  if (timestamp !== undefined && (typeof timestamp !== 'string' || !isTimestamp(timestamp))) {
+    return { field: 'timestamp', message: '"timestamp" must be a date and time with its offset, such as "2024-01-30T10:00:00Z" (RFC 3339).' };
+  }
+  if (metadata !== undefined && !isObject(metadata)) return { field: 'metadata', message: '"metadata" must be an object.' };
+  if (context !== undefined) {
+    if (!isObject(context)) return { field: 'context', message: '"context" must be an object.' };
+    const { ip_address, user_agent } = context as Readonly<Record<string, unknown>>;
+    if (ip_address !== undefined && ip_address !== null && (typeof ip_address !== 'string' || isIP(ip_address) === 0 || ip_address.includes('%'))) {
+      return { field: 'context.ip_address', message: '"context.ip_address" must be null or an IPv4 or IPv6 address.' };
+    }
+    if (user_agent !== undefined && user_agent !== null && (typeof user_agent !== 'string' || user_agent.length > EVENT_LIMITS.userAgent)) {
+      return { field: 'context.user_agent', message: `"context.user_agent" must be null or a string of at most ${EVENT_LIMITS.userAgent} characters.` };
+    }
+  }
+  return { event_id, event_name, user_id: user_id ?? null, timestamp, metadata: metadata ?? EMPTY, context: (context as JsonObject | undefined) ?? EMPTY };
+}
+
+export const isProblem = (checked: CheckedDraft | DraftProblem): checked is DraftProblem => 'field' in checked;
+
+/** Makes the event: what the client said of the end user's address and agent goes before what the connection says. */
+export function stampEvent(draft: CheckedDraft, id: string, receivedAt: string, seen: EventContext): Event {
+  return {
+    id,
+    event_name: draft.event_name,
+    user_id: draft.user_id,
+    timestamp: draft.timestamp ?? receivedAt,
+    metadata: draft.metadata,
+    received_at: receivedAt,
+    context: draft.context === EMPTY ? seen : { ...seen, ...draft.context },
+  };
+}

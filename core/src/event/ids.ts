@@ -1,0 +1,27 @@
+import { hash, randomUUIDv7 } from 'node:crypto';
+import type { EventId } from '@switchyard/plugin-sdk';
+
+const hexOf = (uuid: string): string => uuid.replaceAll('-', '');
+
+/** UUID version 5 (RFC 9562, section 5.5): the same namespace and name always give the same id. */
+function uuidV5(namespace: string, name: string): EventId {
+  const input = Buffer.concat([Buffer.from(hexOf(namespace), 'hex'), Buffer.from(name, 'utf8')]);
+  const digest = hash('sha1', input, 'hex');
+  const variant = ((Number.parseInt(digest.slice(16, 18), 16) & 0x3f) | 0x80).toString(16);
+  return `${digest.slice(0, 8)}-${digest.slice(8, 12)}-5${digest.slice(13, 16)}-${variant}${digest.slice(18, 20)}-${digest.slice(20, 32)}`;
+}
+
+/** The id of an event that its client named. */
+export function namedEventId(project: string, clientId: string): EventId {
+  return uuidV5(project, clientId);
+}
+
+/** The id of an event that nobody named. Ids of one process grow with time. */
+export function newEventId(): EventId {
+  return randomUUIDv7();
+}
+
+/** The id of one of several outputs of an event: the same at every redelivery, so receivers can remove duplicates. */
+export function derivedEventId(parent: EventId, path: string): EventId {
+  return uuidV5(parent, path);
+}

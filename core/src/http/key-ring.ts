@@ -1,0 +1,162 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { Logger } from '@switchyard/plugin-sdk';
+import { SwitchyardError } from '../errors.ts';
+import { hashSecret, parseApiKey } from '../store/api-key-format.ts';
+import type { KeyGrant } from '../store/api-keys.ts';
+import { BoundedMap } from './bounded-map.ts';
+
+/** Where the keys are stored. */
+export interface KeyStore {
+  /** The keys with these ids that may be used. */
+  grants(ids: readonly string[]): Promise<readonly KeyGrant[]>;
+  touch(ids: readonly string[]): Promise<void>;
+}
+
+export interface KeyRingOptions {
+  /** From this age on, a key that is used is looked up again beside the requests. */
+  readonly refreshAfterMs: number;
+  /** Beyond this age, a request waits for the look-up: what was revoked longer ago is refused. */
+  readonly staleAfterMs: number;
+  /** How long a request waits for the database before the key counts as out of reach. */
+  readonly patienceMs: number;
+  readonly touchEveryMs: number;
+  /** Keys known, and as many ids known to be nobody's. */
+  readonly capacity: number;
+}
+
+const DEFAULTS: KeyRingOptions = { refreshAfterMs: 400, staleAfterMs: 900, patienceMs: 1_000, touchEveryMs: 60_000, capacity: 10_000 };
+
+/** How many ids one query asks for. */
+const BATCH = 500;
+
+/** A secret's hash that no key has: an unknown id is compared like a known one. */
+const NO_HASH = Buffer.alloc(32);
+
+interface Known {
+  /** Null: there is no such key, or it is revoked. */
+  readonly grant: KeyGrant | null;
+  readonly loadedAt: number;
+}
+
+/**
+ * The API keys in memory, so that a request costs a hash and no query.
+ *
+ * Guarantees: a key that is revoked, or whose source changes, anywhere, counts at most a second later; in this process at once (`forget`). While the database is
+ * out of reach, keys that were seen before keep their last known state, so that ingestion goes on; unknown keys then get `STORE_UNAVAILABLE`, which is
+ * worth a retry, and not a 401, which is not.
+ */
+export class KeyRing {
+  private readonly options: KeyRingOptions;
+  private readonly known: BoundedMap<string, Known>;
+  /** Apart from the keys that exist, so that a flood of made-up ids pushes none of them out. */
+  private readonly strangers: BoundedMap<string, Known>;
+  private wanted = new Set<string>();
+  private loading: Promise<void> | null = null;
+  /** Grows with each `forget`: what was being read then may be older than the change. */
+  private generation = 0;
+  private outageUntil = 0;
+  private used = new Set<string>();
+  private touchedAt: number;
+
+  constructor(
+    private readonly store: KeyStore,
+    private readonly logger: Logger,
+    options: Partial<KeyRingOptions> = {},
+    private readonly now: () => number = () => performance.now(),
+  ) {
+    this.options = { ...DEFAULTS, ...options };
+    this.known = new BoundedMap(this.options.capacity);
+    this.strangers = new BoundedMap(this.options.capacity);
+    this.touchedAt = now();
+  }
+
+  /**
+   * What the key allows, or null when there is no such key. Answers without a promise when the key is in memory, which is nearly always.
+   */
+  find(credential: string): KeyGrant | null | Promise<KeyGrant | null> {
+    const key = parseApiKey(credential);
+    if (key === null) return null;
+    const entry = this.known.get(key.id) ?? this.strangers.get(key.id);
+    if (entry === undefined) return this.findStored(key.id, key.secret, undefined);
+    const age = this.now() - entry.loadedAt;
+    if (age > this.options.staleAfterMs && this.now() >= this.outageUntil) return this.findStored(key.id, key.secret, entry);
+    if (age > this.options.refreshAfterMs && entry.grant !== null && this.now() >= this.outageUntil) void this.load(key.id);
+    return this.verify(entry, key.secret);
+  }
+
+  /** Forgets what is in memory: call it after every change of a key or a source. */
+  forget(): void {
+    this.generation += 1;
+    this.known.clear();
+    this.strangers.clear();
+  }
+
+  private verify({ grant }: Known, secret: string): KeyGrant | null {
+    const right = timingSafeEqual(hashSecret(secret), grant?.secretHash ?? NO_HASH);
+    if (!right || grant === null) return null;
+    this.used.add(grant.id);
+    return grant;
+  }
+
+  private async findStored(id: string, secret: string, before: Known | undefined): Promise<KeyGrant | null> {
+    if (this.now() < this.outageUntil && before === undefined) throw this.outOfReach();
+    await Promise.race([this.load(id), this.patience()]);
+    const entry = this.known.get(id) ?? this.strangers.get(id);
+    if (entry !== undefined) return this.verify(entry, secret);
+    // The database did not answer. An older answer is better than none.
+    if (before !== undefined) return this.verify(before, secret);
+    throw this.outOfReach();
+  }
+
+  private outOfReach(): SwitchyardError {
+    return new SwitchyardError('STORE_UNAVAILABLE', 'The database does not answer, and this key was not used here before: send the request again in a moment.');
+  }
+
+  private async patience(): Promise<void> {
+    await new Promise<void>((resolve) => setTimeout(resolve, this.options.patienceMs).unref());
+    this.outageUntil = this.now() + this.options.patienceMs;
+  }
+
+  /** Resolves when the id has been looked up; never rejects. One query at a time: ids that come meanwhile go together into the next. */
+  private async load(id: string): Promise<void> {
+    this.wanted.add(id);
+    while (this.wanted.has(id)) {
+      this.loading ??= this.loadWanted().finally(() => {
+        this.loading = null;
+      });
+      await this.loading;
+    }
+  }
+
+  private async loadWanted(): Promise<void> {
+    const ids = [...this.wanted].slice(0, BATCH);
+    const { generation } = this;
+    try {
+      const grants = new Map((await this.store.grants(ids)).map((grant) => [grant.id, grant]));
+      this.outageUntil = 0;
+      // What was read before a change must not outlive it: it is read again.
+      if (generation !== this.generation) return;
+      const loadedAt = this.now();
+      for (const id of ids) this.keep(id, { grant: grants.get(id) ?? null, loadedAt });
+      await this.touch();
+    } catch (error) {
+      this.outageUntil = this.now() + this.options.patienceMs;
+      this.logger.warn('API keys could not be looked up; keys that are known go on working', { error });
+    }
+    for (const id of ids) this.wanted.delete(id);
+  }
+
+  private keep(id: string, entry: Known): void {
+    const [to, from] = entry.grant === null ? [this.strangers, this.known] : [this.known, this.strangers];
+    to.set(id, entry);
+    from.delete(id);
+  }
+
+  private async touch(): Promise<void> {
+    if (this.used.size === 0 || this.now() - this.touchedAt < this.options.touchEveryMs) return;
+    const ids = [...this.used];
+    this.used = new Set();
+    this.touchedAt = this.now();
+    await this.store.touch(ids);
+  }
+}

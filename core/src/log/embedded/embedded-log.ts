@@ -1,0 +1,359 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { open, type Database, type RootDatabase } from 'lmdb';
+import type { Logger } from '@switchyard/plugin-sdk';
+import { SwitchyardError } from '../../errors.ts';
+import { ReadCache, type CachedEntry } from '../read-cache.ts';
+import type { EventLog, LogEvent, LogRead, LogRecord, Partition } from '../event-log.ts';
+import { decodeEvents, decodeHeader, encodeEntry, type EntryHeader } from './entry.ts';
+
+/** [project, partition, offset of the entry's first event] */
+type EntryKey = [string, number, number];
+
+interface Stores {
+  readonly root: RootDatabase<Buffer, string>;
+  readonly entries: Database<Buffer, EntryKey>;
+  /** Ids that clients named: what makes a repeat harmless. The value is not used. */
+  readonly named: Database<Buffer, [string, string]>;
+}
+
+/** The end of a partition, as far as stable storage has it. */
+interface Head {
+  next: number;
+  totals: Map<string, number>;
+}
+
+interface Waiting {
+  readonly partition: Partition;
+  readonly records: readonly LogRecord[];
+  readonly bytes: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface EmbeddedLogOptions {
+  readonly directory: string;
+  readonly logger: Logger;
+  /** Told how long a group commit took, flush included, and how many events it held. */
+  readonly onCommit?: (seconds: number, events: number) => void;
+  /** Told of an entry that could not be read. */
+  readonly onDamage?: () => void;
+}
+
+/** Bodies waiting for a commit. Beyond it a request is refused: memory is not a queue. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** An entry is read and parsed as a whole, so it stays of a size that does not stall the loop. */
+const MAX_ENTRY_EVENTS = 1000;
+const MAX_ENTRY_BYTES = 1024 * 1024;
+const TRIM_STEP = 500;
+const EMPTY = Buffer.alloc(0);
+
+const keyOf = ({ project, index }: Partition): string => `${project}/${index}`;
+
+/**
+ * The log of one machine, in LMDB. Requests that arrive while a commit is under way wait for it and share the next: one write, one fsync.
+ *
+ * LMDB commits on a thread of its own by copy-on-write, so a kill at any moment leaves the last commit whole; `flushed` resolves after the fsync.
+ */
+export class EmbeddedLog implements EventLog {
+  readonly incarnation: string;
+  private stores: Stores;
+  private readonly heads = new Map<string, Head>();
+  private readonly watchers = new Map<string, Set<() => void>>();
+  private readonly cache = new ReadCache();
+  private waiting: Waiting[] = [];
+  private waitingBytes = 0;
+  private committing: Promise<void> | null = null;
+  private closed = false;
+
+  private constructor(
+    private readonly options: EmbeddedLogOptions,
+    stores: Stores,
+    incarnation: string,
+  ) {
+    this.stores = stores;
+    this.incarnation = incarnation;
+  }
+
+  static async open(options: EmbeddedLogOptions): Promise<EmbeddedLog> {
+    const stores = openStores(options.directory);
+    let incarnation = stores.root.get('incarnation')?.toString('utf8');
+    if (incarnation === undefined) {
+      incarnation = randomUUID();
+      await stores.root.put('incarnation', Buffer.from(incarnation));
+      await stores.root.flushed;
+    }
+    return new EmbeddedLog(options, stores, incarnation);
+  }
+
+  append(partition: Partition, records: readonly LogRecord[]): Promise<void> {
+    if (this.closed) return Promise.reject(new SwitchyardError('STOPPING', 'This process is shutting down: send the events again.'));
+    let bytes = 0;
+    for (const record of records) bytes += record.text.length;
+    if (this.waitingBytes + bytes > MAX_WAITING_BYTES) {
+      return Promise.reject(new SwitchyardError('OVERLOADED', 'More events are waiting to be written than may be held in memory: send them again in a moment.'));
+    }
+    this.waitingBytes += bytes;
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ partition, records, bytes, resolve, reject });
+      this.committing ??= this.commitAll();
+    });
+  }
+
+  private async commitAll(): Promise<void> {
+    // One turn of the loop, so that the requests of this turn share the commit.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.waiting.length > 0) {
+      const group = this.waiting;
+      this.waiting = [];
+      try {
+        const touched = await this.commit(group);
+        for (const { resolve } of group) resolve();
+        for (const key of touched) for (const listener of this.watchers.get(key) ?? []) listener();
+      } catch (error) {
+        await this.recover(error);
+        const refusal = new SwitchyardError('LOG_UNAVAILABLE', 'The event log could not write to its disk: send the events again. The log of this process says why.', undefined, { cause: error });
+        for (const { reject } of group) reject(refusal);
+      }
+      for (const { bytes } of group) this.waitingBytes -= bytes;
+    }
+    this.committing = null;
+  }
+
+  /** Writes a group and waits for the fsync; heads move only then, so that nothing is read or counted before it is durable. */
+  private async commit(group: readonly Waiting[]): Promise<Iterable<string>> {
+    const started = performance.now();
+    const { root, entries, named } = this.stores;
+    const byPartition = new Map<string, { partition: Partition; records: LogRecord[] }>();
+    const seen = new Set<string>();
+    let events = 0;
+    for (const { partition, records } of group) {
+      const key = keyOf(partition);
+      let batch = byPartition.get(key);
+      if (batch === undefined) byPartition.set(key, (batch = { partition, records: [] }));
+      for (const record of records) {
+        if (record.named) {
+          const { id } = record.event;
+          if (seen.has(id) || named.doesExist([partition.project, id])) continue;
+          seen.add(id);
+        }
+        batch.records.push(record);
+        events += 1;
+      }
+    }
+    const moved = new Map<string, Head>();
+    const written: { key: string; first: number; records: readonly LogRecord[]; bytes: number }[] = [];
+    const at = Date.now();
+    await root.batch(() => {
+      for (const [key, { partition, records }] of byPartition) {
+        const head = this.head(partition);
+        const next: Head = { next: head.next, totals: new Map(head.totals) };
+        for (const part of split(records)) {
+          const entry = encodeEntry(part, at, next.totals);
+          void entries.put([partition.project, partition.index, next.next], entry);
+          for (const record of part) if (record.named) void named.put([partition.project, record.event.id], EMPTY);
+          written.push({ key, first: next.next, records: part, bytes: entry.length });
+          next.next += part.length;
+        }
+        moved.set(key, next);
+      }
+    });
+    await root.flushed;
+    for (const [key, head] of moved) this.heads.set(key, head);
+    for (const { key, first, records, bytes } of written) {
+      this.cache.keep(key, first, records.map(({ event, source }, index) => ({ offset: first + index, source, event })), bytes);
+    }
+    this.options.onCommit?.((performance.now() - started) / 1000, events);
+    return moved.keys();
+  }
+
+  /**
+   * After a failed write or fsync nobody can say what the disk holds, so the file is opened anew and the heads are read from it. Nothing of the
+   * failed group was acknowledged; what of it did reach the disk is delivered as well.
+   */
+  private async recover(error: unknown): Promise<void> {
+    this.options.logger.error('The event log could not write. Requests are answered 503 until a write succeeds.', { error: String(error) });
+    this.heads.clear();
+    this.cache.clear();
+    try {
+      await this.stores.root.close();
+      this.stores = openStores(this.options.directory);
+    } catch (reopenError) {
+      this.options.logger.error('The event log could not be opened again. It is tried at the next request.', { error: String(reopenError) });
+    }
+  }
+
+  async read(partition: Partition, from: number, maxEvents: number): Promise<LogRead> {
+    const key = keyOf(partition);
+    const end = this.head(partition).next;
+    const events: LogEvent[] = [];
+    let next = from;
+    while (next < end && events.length < maxEvents) {
+      const entry = this.cache.get(key, next) ?? this.load(partition, key, next);
+      if (entry === null) break;
+      for (const event of entry.events) {
+        if (event.offset < next) continue;
+        if (events.length === maxEvents) return { events, next };
+        events.push(event);
+        next = event.offset + 1;
+      }
+      next = Math.max(next, entry.end);
+    }
+    return { events, next };
+  }
+
+  /** The entry that holds `offset`, or the first one behind it; a damaged one comes back empty. */
+  private load(partition: Partition, key: string, offset: number): CachedEntry | null {
+    const first = this.firstKeyAround(partition, offset);
+    if (first === null) return null;
+    const cached = this.cache.get(key, first);
+    if (cached !== undefined && cached.end > offset) return cached;
+    const entry = this.stores.entries.get([partition.project, partition.index, first]);
+    try {
+      const header = decodeHeader(entry ?? EMPTY);
+      if (entry !== undefined && first + header.count > offset) return this.cache.keepRead(key, first, decodeEvents(entry, header, first), entry.length);
+    } catch (error) {
+      this.options.onDamage?.();
+      this.options.logger.error('An entry of the event log is damaged. Its events are skipped; those behind it are read.', {
+        project: partition.project, partition: partition.index, offset: first, error: String(error),
+      });
+    }
+    const after = this.firstKeyFrom(partition, Math.max(offset, first) + 1);
+    return { events: [], end: after ?? this.head(partition).next };
+  }
+
+  /** The key of the entry that begins at or before `offset`, else of the first one behind it. */
+  private firstKeyAround(partition: Partition, offset: number): number | null {
+    const { project, index } = partition;
+    for (const key of this.stores.entries.getKeys({ start: [project, index, offset], end: [project, index, -1], reverse: true, limit: 1 })) return key[2];
+    return this.firstKeyFrom(partition, offset);
+  }
+
+  private firstKeyFrom({ project, index }: Partition, offset: number): number | null {
+    for (const key of this.stores.entries.getKeys({ start: [project, index, offset], end: [project, index, Number.MAX_SAFE_INTEGER], limit: 1 })) return key[2];
+    return null;
+  }
+
+  next(partition: Partition): number {
+    return this.head(partition).next;
+  }
+
+  count(partition: Partition, from: number, sources: ReadonlySet<string>): number {
+    const head = this.head(partition);
+    if (from >= head.next) return 0;
+    const sum = (totals: Iterable<[string, number]>): number => {
+      let total = 0;
+      for (const [source, count] of totals) if (sources.has(source)) total += count;
+      return total;
+    };
+    const first = this.firstKeyAround(partition, from);
+    if (first === null) return 0;
+    let header: EntryHeader;
+    try {
+      header = decodeHeader(this.stores.entries.get([partition.project, partition.index, first]) ?? EMPTY);
+    } catch {
+      const after = this.firstKeyFrom(partition, Math.max(from, first) + 1);
+      return after === null ? 0 : this.count(partition, after, sources);
+    }
+    let count = sum(head.totals) - sum(Object.entries(header.totals));
+    let at = first;
+    for (let run = 0; run < header.runs.length; run += 2) {
+      const length = header.runs[run + 1] as number;
+      if (sources.has(header.runs[run] as string)) count += Math.max(0, at + length - Math.max(at, from));
+      at += length;
+    }
+    return count;
+  }
+
+  watch(partition: Partition, listener: () => void): () => void {
+    const key = keyOf(partition);
+    let listeners = this.watchers.get(key);
+    if (listeners === undefined) this.watchers.set(key, (listeners = new Set()));
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }
+
+  async trim(partition: Partition, before: number, writtenBefore: number): Promise<number> {
+    const { project, index } = partition;
+    const { root, entries, named } = this.stores;
+    const last = this.head(partition).next;
+    let removed = 0;
+    const doomed: { key: EntryKey; names: readonly string[] }[] = [];
+    for (const { key, value } of entries.getRange({ start: [project, index, 0], end: [project, index, before], limit: TRIM_STEP })) {
+      let header: EntryHeader;
+      let names: readonly string[] = [];
+      try {
+        header = decodeHeader(value);
+        names = decodeEvents(value, header, key[2]).map(({ event }) => event.id).filter((id) => id[14] === '5');
+      } catch {
+        // A damaged entry goes with its neighbours; the ids that it held stay known, which costs a few bytes and hurts nobody.
+        doomed.push({ key, names });
+        continue;
+      }
+      // The last entry stays: it carries the partition's offset and totals over a restart.
+      const end = key[2] + header.count;
+      if (end > before || end >= last || header.at >= writtenBefore) break;
+      doomed.push({ key, names });
+      removed += header.count;
+    }
+    if (doomed.length === 0) return 0;
+    await root.batch(() => {
+      for (const { key, names } of doomed) {
+        void entries.remove(key);
+        for (const id of names) void named.remove([project, id]);
+      }
+    });
+    return removed;
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await this.committing;
+    await this.stores.root.close();
+  }
+
+  private head(partition: Partition): Head {
+    const key = keyOf(partition);
+    let head = this.heads.get(key);
+    if (head === undefined) this.heads.set(key, (head = this.readHead(partition)));
+    return head;
+  }
+
+  /** From the last entry that can be read. Offsets of a damaged one behind it are passed over, never used again. */
+  private readHead({ project, index }: Partition): Head {
+    let skip: number | null = null;
+    for (const { key, value } of this.stores.entries.getRange({ start: [project, index, Number.MAX_SAFE_INTEGER], end: [project, index, -1], reverse: true })) {
+      try {
+        const header = decodeHeader(value);
+        return { next: skip ?? key[2] + header.count, totals: new Map(Object.entries(header.totals)) };
+      } catch {
+        skip ??= key[2] + MAX_ENTRY_EVENTS;
+      }
+    }
+    return { next: skip ?? 0, totals: new Map() };
+  }
+}
+
+function openStores(directory: string): Stores {
+  const root = open<Buffer, string>({ path: join(directory, 'log'), noSubdir: false, encoding: 'binary', maxDbs: 4 });
+  return {
+    root,
+    entries: root.openDB<Buffer, EntryKey>({ name: 'entries', encoding: 'binary' }),
+    named: root.openDB<Buffer, [string, string]>({ name: 'named', encoding: 'binary' }),
+  };
+}
+
+function* split(records: readonly LogRecord[]): Generator<readonly LogRecord[]> {
+  let from = 0;
+  let bytes = 0;
+  for (const [index, record] of records.entries()) {
+    if (index > from && (index - from === MAX_ENTRY_EVENTS || bytes + record.text.length > MAX_ENTRY_BYTES)) {
+      yield records.slice(from, index);
+      from = index;
+      bytes = 0;
+    }
+    bytes += record.text.length;
+  }
+  if (from < records.length) yield records.slice(from);
+}

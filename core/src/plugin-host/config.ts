@@ -1,0 +1,103 @@
+import { ConfigError, isDeliveryError } from '@switchyard/plugin-sdk';
+import { Ajv, type ValidateFunction } from 'ajv';
+import ajvFormats from 'ajv-formats';
+import { SwitchyardError } from '../errors.ts';
+import { fieldProblems } from './config-errors.ts';
+import type { Definition } from './definition.ts';
+import { configInvalid } from './field-problem.ts';
+import { callHook } from './hook.ts';
+import { maskSecrets, type SecretBox } from './secrets.ts';
+
+const compiled = new WeakMap<Definition, ValidateFunction>();
+
+/** Compiles a plugin's schema, once. Throws what is not strict JSON Schema: an unknown keyword, a default that has no effect. */
+export function compileConfig(definition: Definition): ValidateFunction {
+  const known = compiled.get(definition);
+  if (known !== undefined) return known;
+  // A compiler for each plugin: one plugin's $id must not meet another's.
+  const ajv = new Ajv({
+    strict: true,
+    strictRequired: false,
+    allowUnionTypes: true,
+    allErrors: true,
+    verbose: true,
+    useDefaults: true,
+    logger: false,
+  });
+  ajvFormats.default(ajv);
+  ajv.addVocabulary(['x-secret', 'x-advanced', 'x-widget']);
+  const validate = ajv.compile(definition.config);
+  compiled.set(definition, validate);
+  return validate;
+}
+
+/**
+ * A copy of a configuration in plain text with the schema's defaults filled in. Throws `CONFIG_INVALID` with what to mend in
+ * `details.fields`; `PLUGIN_THREW` when the plugin's own `validate` fails with anything but `ConfigError`.
+ */
+export function validateConfig(definition: Definition, config: unknown): unknown {
+  const validate = compileConfig(definition);
+  const copy: unknown = config === undefined ? {} : JSON.parse(JSON.stringify(config));
+  if (!validate(copy)) throw configInvalid(fieldProblems(validate.errors ?? []));
+  if (definition.validate === undefined) return copy;
+  const result = callHook(`${definition.kind} ${definition.type}`, () => definition.validate?.(copy));
+  if (result.ok) return copy;
+  if (isDeliveryError(result.error) && result.error.kind === 'config') throw configInvalid([{ field: '', message: withoutStop(result.error.message) }]);
+  throw new SwitchyardError(
+    'PLUGIN_THREW',
+    `The ${definition.kind} "${definition.type}" failed while it looked at the configuration: ${result.description}. It is a bug of the plugin.`,
+    undefined,
+    { cause: result.error },
+  );
+}
+
+/** Configurations on their way from the API into the database, from there to a plugin, and back to the API. */
+export class PluginConfigs {
+  readonly #secrets: SecretBox;
+
+  constructor(secrets: SecretBox) {
+    this.#secrets = secrets;
+  }
+
+  /**
+   * Checks what a person sent and gives back what to store. `previousSealed` is what is stored at present: a secret that was sent as
+   * `{"set": true}` is taken from it. Throws `CONFIG_INVALID`.
+   */
+  accept(definition: Definition, config: unknown, instanceId: string, previousSealed?: unknown): unknown {
+    const plain = this.#reportUnreadable(() => this.#secrets.restore(config, definition.config, instanceId, previousSealed));
+    return this.#secrets.seal(validateConfig(definition, plain), definition.config, instanceId);
+  }
+
+  /**
+   * What is stored, in plain text and valid, for the plugin alone. Throws only `ConfigError`, also when a newer version of the
+   * plugin no longer takes the configuration: it becomes the status of the instance.
+   */
+  open(definition: Definition, sealed: unknown, instanceId: string): unknown {
+    const plain = this.#secrets.unseal(sealed, definition.config, instanceId);
+    try {
+      return validateConfig(definition, plain);
+    } catch (error) {
+      if (!(error instanceof SwitchyardError)) throw error;
+      throw new ConfigError(error.message, { code: error.code, cause: error });
+    }
+  }
+
+  /** What the API shows. */
+  mask(definition: Definition, sealed: unknown): unknown {
+    return maskSecrets(definition.config, sealed);
+  }
+
+  /** A secret that is to be kept but does not open: for the person who saves it is a field to fill in again. */
+  #reportUnreadable<Value>(run: () => Value): Value {
+    try {
+      return run();
+    } catch (error) {
+      if (error instanceof ConfigError) throw configInvalid([{ field: '', message: withoutStop(error.message) }]);
+      throw error;
+    }
+  }
+}
+
+function withoutStop(message: string): string {
+  return message.replace(/\.$/, '');
+}

@@ -1,0 +1,144 @@
+import ivm from 'isolated-vm';
+import {
+  CPU_EVIDENCE,
+  ERROR_MESSAGE_CHARS,
+  ERROR_STACK_CHARS,
+  LOG_CHARS_PER_SLICE,
+  LOG_LINES_PER_EVENT,
+  LOG_LINE_CHARS,
+  OUTPUT_MAX_CHARS,
+  OUTPUT_MAX_EVENTS,
+  SLICE_OUTPUT_CHARS,
+} from '../limits.ts';
+import type { LoadFailure, RunEnd } from '../sandbox/protocol.ts';
+import { createHarness, type Harness, type HarnessLimits } from './harness.ts';
+
+const limits: HarnessLimits = {
+  outputChars: OUTPUT_MAX_CHARS,
+  outputEvents: OUTPUT_MAX_EVENTS,
+  sliceChars: SLICE_OUTPUT_CHARS,
+  logLines: LOG_LINES_PER_EVENT,
+  logLineChars: LOG_LINE_CHARS,
+  logChars: LOG_CHARS_PER_SLICE,
+  messageChars: ERROR_MESSAGE_CHARS,
+  stackChars: ERROR_STACK_CHARS,
+};
+const harnessSource = `(${createHarness.toString()})(${JSON.stringify(limits)})`;
+
+/** Only a literal this long can hold more digits than a double does. */
+const LONG_NUMBER = /\d{16}/;
+
+interface Entry {
+  readonly run: ivm.Reference<Harness['run']>;
+  readonly collect: ivm.Reference<Harness['collect']>;
+}
+
+export class LoadError extends Error {
+  readonly failure: LoadFailure;
+
+  constructor(failure: LoadFailure) {
+    super(failure.message);
+    this.failure = failure;
+  }
+}
+
+/**
+ * One isolate with one code in it. User code never sees an object of isolated-vm: what crosses is text, numbers and
+ * booleans inwards, one string outwards.
+ */
+export class CodeIsolate {
+  readonly #isolate: ivm.Isolate;
+  readonly #entry: Entry;
+
+  /** Throws `LoadError`; the isolate is then gone. */
+  constructor(code: string, memoryMb: number, budgetMs: number) {
+    this.#isolate = new ivm.Isolate({ memoryLimit: memoryMb });
+    try {
+      this.#entry = this.#load(code, budgetMs);
+    } catch (error) {
+      const failure = error instanceof LoadError ? error.failure : this.#explain(error, budgetMs);
+      this.dispose();
+      throw new LoadError(failure);
+    }
+  }
+
+  #load(code: string, budgetMs: number): Entry {
+    const context = this.#isolate.createContextSync();
+    const harness = context.evalSync(harnessSource, { reference: true, timeout: budgetMs }) as ivm.Reference<Harness>;
+    const module = this.#isolate.compileModuleSync(code, { filename: 'transform.js' });
+    module.instantiateSync(context, (specifier) => {
+      throw new LoadError({
+        reason: 'threw',
+        message: `the code imports "${specifier}": there is nothing to import in the sandbox`,
+        stack: '',
+      });
+    });
+    module.evaluateSync({ timeout: budgetMs });
+    const transform = module.namespace.getSync('default', { reference: true }) as ivm.Reference;
+    if (transform.typeof !== 'function') {
+      throw new LoadError({ reason: 'no-function', message: 'the default export is not a function', stack: '' });
+    }
+    harness.getSync('start', { reference: true }).applySync(undefined, [transform.derefInto()]);
+    return {
+      run: harness.getSync('run', { reference: true }),
+      collect: harness.getSync('collect', { reference: true }),
+    };
+  }
+
+  /** Runs as many of the events as the budget allows. After any end but `answered` the isolate is gone. */
+  run(text: string, budgetMs: number): { readonly end: RunEnd; readonly text: string | null; readonly cpuMs: number } {
+    const before = this.#cpuMs();
+    let end: RunEnd = 'answered';
+    try {
+      this.#entry.run.applySync(undefined, [text, LONG_NUMBER.test(text), budgetMs / 2], { timeout: budgetMs });
+    } catch (error) {
+      end = this.#endOf(error, this.#cpuMs() - before, budgetMs);
+    }
+    const cpuMs = this.#isolate.isDisposed ? budgetMs : this.#cpuMs() - before;
+    let answer: string | null = null;
+    if (end !== 'memory') {
+      try {
+        answer = this.#entry.collect.applySync(undefined, [end !== 'answered'], { timeout: budgetMs });
+      } catch (error) {
+        end = this.#endOf(error, cpuMs, budgetMs);
+      }
+    }
+    if (end !== 'answered') this.dispose();
+    return { end, text: typeof answer === 'string' ? answer : null, cpuMs };
+  }
+
+  dispose(): void {
+    if (!this.#isolate.isDisposed) this.#isolate.dispose();
+  }
+
+  #cpuMs(): number {
+    return this.#isolate.isDisposed ? 0 : Number(this.#isolate.cpuTime) / 1e6;
+  }
+
+  /** The harness catches whatever the code throws, so what comes out is the isolate's own doing. */
+  #endOf(error: unknown, cpuMs: number, budgetMs: number): RunEnd {
+    if (this.#isolate.isDisposed || !isTimeout(error)) return 'memory';
+    return cpuMs < budgetMs * CPU_EVIDENCE ? 'starved' : 'timeout';
+  }
+
+  #explain(error: unknown, budgetMs: number): LoadFailure {
+    if (this.#isolate.isDisposed) {
+      return { reason: 'memory', message: 'the code outside of the function needs more memory than it may have', stack: '' };
+    }
+    if (isTimeout(error)) {
+      const reason = this.#cpuMs() < budgetMs * CPU_EVIDENCE ? 'starved' : 'timeout';
+      return { reason, message: `the code outside of the function did not end within ${budgetMs} ms`, stack: '' };
+    }
+    const { message, stack } = error instanceof Error ? error : { message: 'a value that is no error', stack: '' };
+    const name = error instanceof Error ? error.name : 'thrown';
+    return {
+      reason: 'threw',
+      message: `${name}: ${message}`.slice(0, ERROR_MESSAGE_CHARS),
+      stack: (stack ?? '').slice(0, ERROR_STACK_CHARS),
+    };
+  }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Script execution timed out.';
+}

@@ -1,0 +1,48 @@
+// `npm test`: from a fresh clone, installs, provides the services that the tests need, and runs the tests.
+// What follows `--` goes to jest: npm test -- core/test/walk.spec.ts
+import { spawn } from 'node:child_process';
+import os from 'node:os';
+import { startPostgres } from './postgres.mjs';
+import { ensureInstalled, nodeBinary, orExplain, root } from './prepare.mjs';
+
+let jest;
+let received;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    // The second one means it.
+    jest?.kill(received ? 'SIGKILL' : signal);
+    received = signal;
+  });
+}
+
+const code = await orExplain(async () => {
+  await ensureInstalled();
+  if (received) return undefined;
+  if (process.env.TEST_DATABASE_URL) return runJest(process.env.TEST_DATABASE_URL);
+  const postgres = await startPostgres();
+  try {
+    return received ? undefined : await runJest(postgres.url);
+  } finally {
+    await postgres.stop();
+  }
+});
+process.exit(received ? 128 + os.constants.signals[received] : code);
+
+function runJest(databaseUrl) {
+  jest = spawn(
+    nodeBinary,
+    [
+      // Tests run on the sources of our packages, so they need no build; and jest needs its flag for ES modules.
+      '--conditions=@switchyard/source',
+      '--experimental-vm-modules',
+      '--disable-warning=ExperimentalWarning',
+      'node_modules/jest/bin/jest.js',
+      ...process.argv.slice(2),
+    ],
+    { cwd: root, stdio: 'inherit', env: { ...process.env, TEST_DATABASE_URL: databaseUrl } },
+  );
+  return new Promise((resolve, reject) => {
+    jest.on('error', reject);
+    jest.on('exit', (status) => resolve(status ?? 1));
+  });
+}
