@@ -1,3 +1,5 @@
+import type { CheckResult, Destination } from '@switchyard/plugin-sdk';
+
 /** What became of the events of one subscription, in accepted events. `accepted` is the sum of the others: a page and a test hold it to that. */
 export interface SubscriptionAccount {
   readonly pipeline: string;
@@ -26,7 +28,13 @@ export interface Engine {
   accounting(project: string): Promise<readonly SubscriptionAccount[]>;
   status(destination: string): DestinationStatus;
   /** Wakes the retries of a project: call it after a replay. */
-  wakeRetries(): void;
+  wakeRetries(project: string): void;
+  /** "Test connection" with the stored configuration, whatever state the destination is in. */
+  check(project: string, destination: string, signal: AbortSignal): Promise<CheckResult>;
+  /** The list of events that a running destination of the project keeps; null when none does. */
+  query(project: string): Promise<NonNullable<Destination['query']> | null>;
+  /** The counts that a running destination of the project keeps; null when none does. */
+  series(project: string): Promise<NonNullable<Destination['series']> | null>;
   /** Stops reading, waits for what is under way until `signal` aborts, commits, closes the plugins. */
   stop(signal: AbortSignal): Promise<void>;
 }

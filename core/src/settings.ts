@@ -2,11 +2,12 @@ import { isIP } from 'node:net';
 import path from 'node:path';
 import ipaddr from 'ipaddr.js';
 import { SwitchyardError } from './errors.ts';
+import { parseApiKey } from './store/api-key-format.ts';
 
-export const ROLES = ['ingest', 'worker', 'console'] as const;
+const ROLES = ['ingest', 'worker', 'console'] as const;
 export type Role = (typeof ROLES)[number];
 
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** All that an operator can set. Nothing else in the process reads an environment variable of ours. */
@@ -44,7 +45,6 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const MEBIBYTE = 1024 * 1024;
 const SECRET_MIN_BYTES = 32;
 const PASSWORD_MIN_LENGTH = 8;
-const API_KEY = /^sy_[A-Za-z0-9]{1,64}_[A-Za-z0-9_-]{16,256}$/;
 const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/;
 const PACKAGE_NAME = /^(@[a-z0-9][a-z0-9._~-]*\/)?[a-z0-9][a-z0-9._~-]*$/;
 
@@ -69,7 +69,9 @@ export function readSettings(env: Environment): Settings {
     egressAllow: reader.read('EGRESS_ALLOW', '', (text) => list(text).map(cidr)),
     plugins: reader.read('PLUGINS', '', (text) => list(text).map(pathOrPackage)),
     logLevel: reader.read('LOG_LEVEL', 'info', logLevel),
-    ingestMaxBodyBytes: reader.read('INGEST_MAX_BODY_BYTES', String(MEBIBYTE), (text) => integer(text, 1024, 64 * MEBIBYTE)),
+    ingestMaxBodyBytes: reader.read('INGEST_MAX_BODY_BYTES', String(MEBIBYTE), (text) =>
+      integer(text, 1024, 64 * MEBIBYTE),
+    ),
     ingestMaxBatch: reader.read('INGEST_MAX_BATCH', '500', (text) => integer(text, 1, 10_000)),
     notices: notices(reader),
   };
@@ -125,15 +127,20 @@ class Reader {
   finish(): void {
     const [first, ...more] = this.#problems;
     if (first === undefined) return;
-    const message = more.length === 0 ? first : `${this.#problems.length} settings:${this.#problems.map((problem) => `\n  - ${problem}`).join('')}`;
-    throw new SwitchyardError('SETTING_INVALID', `Switchyard cannot start with these environment variables. ${message}`);
+    const message =
+      more.length === 0
+        ? first
+        : `${this.#problems.length} settings:${this.#problems.map((problem) => `\n  - ${problem}`).join('')}`;
+    throw new SwitchyardError(
+      'SETTING_INVALID',
+      `Switchyard cannot start with these environment variables. ${message}`,
+    );
   }
 }
 
 /** Keeps a pasted file or a control character out of the terminal. */
 function shown(text: string): string {
-  const safe = JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
-  return safe;
+  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
 }
 
 /**
@@ -145,13 +152,17 @@ function refuseWhatIsNotThere(reader: Reader, settings: Settings): void {
   if (redis) {
     reader.refuse(
       'REDIS_URL',
-      new Unusable('this version keeps the event log in DATA_DIR only and would not use Redis. Unset REDIS_URL and run one process.'),
+      new Unusable(
+        'this version keeps the event log in DATA_DIR only and would not use Redis. Unset REDIS_URL and run one process.',
+      ),
     );
   }
   if (reader.text('EVENT_STORE_URLS') !== undefined) {
     reader.refuse(
       'EVENT_STORE_URLS',
-      new Unusable('this version keeps the event archive in the one database and would not use further ones. Unset EVENT_STORE_URLS; DATABASE_URL names the database.'),
+      new Unusable(
+        'this version keeps the event archive in the one database and would not use further ones. Unset EVENT_STORE_URLS; DATABASE_URL names the database.',
+      ),
     );
   }
   const missing = [...(redis ? [] : ['REDIS_URL']), ...(settings.databaseUrl === null ? ['DATABASE_URL'] : [])];
@@ -192,12 +203,14 @@ function host(text: string): string {
 function roles(text: string): readonly Role[] {
   const wanted = list(text);
   const unknown = wanted.filter((name) => !ROLES.some((role) => role === name));
-  if (unknown.length > 0 || wanted.length === 0) throw new Unusable(`must be one or more of ${ROLES.join(', ')}, separated by commas.`);
+  if (unknown.length > 0 || wanted.length === 0)
+    throw new Unusable(`must be one or more of ${ROLES.join(', ')}, separated by commas.`);
   return ROLES.filter((role) => wanted.includes(role));
 }
 
 function email(text: string): string {
-  if (!/^[^\s@]{1,64}@[^\s@]{1,255}$/.test(text)) throw new Unusable('must be an email address, such as admin@example.com.');
+  if (!/^[^\s@]{1,64}@[^\s@]{1,255}$/.test(text))
+    throw new Unusable('must be an email address, such as admin@example.com.');
   return text;
 }
 
@@ -212,41 +225,57 @@ function cidr(text: string): string {
   const address = withPrefix.slice(0, withPrefix.indexOf('/'));
   // isIP as well: the library also takes 10.1 and octal numbers, which people read differently.
   if (isIP(address) === 0 || !ipaddr.isValidCIDR(withPrefix)) {
-    throw new Unusable(`${shown(text)} is not a range in CIDR notation. Write ranges such as 10.0.0.0/8 or fd00::/8, separated by commas.`);
+    throw new Unusable(
+      `${shown(text)} is not a range in CIDR notation. Write ranges such as 10.0.0.0/8 or fd00::/8, separated by commas.`,
+    );
   }
   const [, bits] = ipaddr.parseCIDR(withPrefix);
-  const network = isIP(address) === 6 ? ipaddr.IPv6.networkAddressFromCIDR(withPrefix) : ipaddr.IPv4.networkAddressFromCIDR(withPrefix);
+  const network =
+    isIP(address) === 6
+      ? ipaddr.IPv6.networkAddressFromCIDR(withPrefix)
+      : ipaddr.IPv4.networkAddressFromCIDR(withPrefix);
   const canonical = `${network.toString()}/${bits}`;
   if (ipaddr.parse(address).toString() !== network.toString()) {
-    throw new Unusable(`${shown(text)} has bits set behind its prefix. Write ${canonical} for the range or ${address} for the one address.`);
+    throw new Unusable(
+      `${shown(text)} has bits set behind its prefix. Write ${canonical} for the range or ${address} for the one address.`,
+    );
   }
   return canonical;
 }
 
 function pathOrPackage(text: string): string {
   if (text.startsWith('.') || path.isAbsolute(text) || PACKAGE_NAME.test(text)) return text;
-  throw new Unusable(`${shown(text)} is neither a path (beginning with ./ or /) nor a package name. Separate several with commas.`);
+  throw new Unusable(
+    `${shown(text)} is neither a path (beginning with ./ or /) nor a package name. Separate several with commas.`,
+  );
 }
 
 function databaseUrl(text: string): void {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !['postgres:', 'postgresql:'].includes(url.protocol)) {
-    throw new Unusable('must be a URL of the form postgres://user:password@host:5432/database (its value is not shown, it may hold a password).');
+    throw new Unusable(
+      'must be a URL of the form postgres://user:password@host:5432/database (its value is not shown, it may hold a password).',
+    );
   }
 }
 
 function password(text: string): void {
-  if (text.length < PASSWORD_MIN_LENGTH) throw new Unusable(`must have at least ${PASSWORD_MIN_LENGTH} characters. Unset it to have one generated.`);
+  if (text.length < PASSWORD_MIN_LENGTH)
+    throw new Unusable(`must have at least ${PASSWORD_MIN_LENGTH} characters. Unset it to have one generated.`);
 }
 
 function apiKey(text: string): void {
-  if (!API_KEY.test(text)) {
-    throw new Unusable('must look like sy_<id>_<secret>: an id of letters and digits, a secret of at least 16 letters, digits, - or _. Unset it to have one generated.');
+  if (parseApiKey(text) === null) {
+    throw new Unusable(
+      'must look like sy_<id>_<secret>: an id of letters and digits, a secret of at least 16 letters, digits, - or _. Unset it to have one generated.',
+    );
   }
 }
 
 function longEnough(text: string): void {
   if (Buffer.byteLength(text) < SECRET_MIN_BYTES) {
-    throw new Unusable(`must have at least ${SECRET_MIN_BYTES} bytes; "openssl rand -base64 32" makes one. Unset it to have one generated into DATA_DIR.`);
+    throw new Unusable(
+      `must have at least ${SECRET_MIN_BYTES} bytes; "openssl rand -base64 32" makes one. Unset it to have one generated into DATA_DIR.`,
+    );
   }
 }

@@ -50,6 +50,7 @@ export const delivery: Migration = {
         subscription_id uuid not null,
         destination_id uuid not null,
         event_id uuid not null,
+        source_id uuid not null,
         output integer not null,
         state text not null check (state in ('retrying', 'dead', 'parked')),
         stage text not null,

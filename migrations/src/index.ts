@@ -19,7 +19,9 @@ export const migrations: Record<string, Migration> = {
 export async function migrateToLatest<Schema>(db: Kysely<Schema>): Promise<string[]> {
   return await db.connection().execute(async (connection) => {
     // A pool's statement_timeout is meant for queries: it must cut neither a long migration nor the wait for another's.
-    const timeout = await sql<{ value: string }>`select current_setting('statement_timeout') as value`.execute(connection);
+    const timeout = await sql<{ value: string }>`select current_setting('statement_timeout') as value`.execute(
+      connection,
+    );
     await sql`set statement_timeout = 0`.execute(connection);
     try {
       const migrator = new Migrator({ db: connection, provider: { getMigrations: async () => migrations } });

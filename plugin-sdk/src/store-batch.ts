@@ -1,6 +1,13 @@
 import { hash } from 'node:crypto';
 import type { Kysely } from 'kysely';
-import { delivered, failed, type BatchPosition, type DeliveryBatch, type DeliveryOutcome, type DeliveryOutcomes } from './destination.ts';
+import {
+  delivered,
+  failed,
+  type BatchPosition,
+  type DeliveryBatch,
+  type DeliveryOutcome,
+  type DeliveryOutcomes,
+} from './destination.ts';
 import { PermanentError, RetryableError } from './errors.ts';
 import type { Event, EventId } from './event.ts';
 
@@ -43,7 +50,11 @@ export interface BatchStore {
  * - Anything else that the database answers speaks of the database, not of the events: `RetryableError` for the whole batch. What may have been stored by
  *   then is found again by its id.
  */
-export async function storeBatch(store: BatchStore, batch: DeliveryBatch, signal: AbortSignal): Promise<DeliveryOutcomes> {
+export async function storeBatch(
+  store: BatchStore,
+  batch: DeliveryBatch,
+  signal: AbortSignal,
+): Promise<DeliveryOutcomes> {
   // The first of several with one id stands: a repeat within the batch is as harmless as one in another batch.
   const events = new Map<EventId, Event>();
   for (const { id, event } of batch.items) {
@@ -68,7 +79,13 @@ export async function storeBatch(store: BatchStore, batch: DeliveryBatch, signal
     if (typeof result === 'boolean') return;
     const [only, second] = part;
     if (only !== undefined && second === undefined) {
-      refused.set(only.id, new PermanentError(`The database cannot hold this event: ${result.message} (SQLSTATE ${result.sqlState}).`, { code: store.refusedCode, cause: result.cause }));
+      refused.set(
+        only.id,
+        new PermanentError(`The database cannot hold this event: ${result.message} (SQLSTATE ${result.sqlState}).`, {
+          code: store.refusedCode,
+          cause: result.cause,
+        }),
+      );
       return;
     }
     const middle = part.length >> 1;
@@ -144,17 +161,21 @@ export function storeScope(project: string, table: string): string {
 }
 
 /**
- * Waits for a query under the contract of `query`, `series` and `check`: a filter that the database cannot read (not a timestamp, a NUL character) is a
+ * Runs a query under the contract of `query`, `series` and `check`: a filter that the database cannot read (not a timestamp, a NUL character) is a
  * `PermanentError` with the code QUERY_INVALID, an outage is a `RetryableError`, and an abort stops the waiting.
  */
-export async function readStore<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+export async function readStore<Result>(query: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+  signal.throwIfAborted();
   try {
-    return await orAborted(work, signal);
+    return await orAborted(query(), signal);
   } catch (error) {
     signal.throwIfAborted();
     const refusal = asRefusal(error);
     if (refusal === null) throw unavailable(error);
-    throw new PermanentError(`The database cannot read a filter of this query: ${refusal.message}.`, { code: 'QUERY_INVALID', cause: error });
+    throw new PermanentError(`The database cannot read a filter of this query: ${refusal.message}.`, {
+      code: 'QUERY_INVALID',
+      cause: error,
+    });
   }
 }
 
@@ -170,13 +191,18 @@ interface Refusal {
  */
 function asRefusal(error: unknown): Refusal | null {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return null;
-  return /^(?:22|23|54)[0-9A-Z]{3}$/.test(error.code) ? { message: error.message, sqlState: error.code, cause: error } : null;
+  return /^(?:22|23|54)[0-9A-Z]{3}$/.test(error.code)
+    ? { message: error.message, sqlState: error.code, cause: error }
+    : null;
 }
 
 function unavailable(error: unknown): RetryableError {
   const reason = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? ` (${error.code})` : '';
-  return new RetryableError(`The database did not do what it was asked: ${reason}${code}. Nothing is lost: try again.`, { code: 'DATABASE_UNAVAILABLE', cause: error });
+  return new RetryableError(
+    `The database did not do what it was asked: ${reason}${code}. Nothing is lost: try again.`,
+    { code: 'DATABASE_UNAVAILABLE', cause: error },
+  );
 }
 
 /** Stops waiting when `signal` aborts. The statement may still be committed: whoever repeats the batch finds that out. */

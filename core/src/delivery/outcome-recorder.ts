@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Kysely } from 'kysely';
 import type { Logger } from '@switchyard/plugin-sdk';
 import type { Database } from '../store/schema.ts';
-import { isOutage } from '../store/outage.ts';
+import { isStatementFault } from '../store/outage.ts';
 import type { Progress, RetryResult } from './records.ts';
 import { writeProgress, writeRetries } from './record-statements.ts';
 
@@ -91,7 +91,7 @@ export class OutcomeRecorder {
         });
         return;
       } catch (error) {
-        if (!isOutage(error) || this.stop.aborted) throw error;
+        if (isStatementFault(error) || this.stop.aborted) throw error;
         this.logger.warn('The database does not answer: outcomes wait in memory, cursors stand still, events are still accepted.', { error: String(error), retry_in_ms: backoff });
         await delay(backoff, undefined, { signal: this.stop });
         backoff = Math.min(backoff * 2, BACKOFF.most);

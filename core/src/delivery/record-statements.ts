@@ -69,11 +69,11 @@ async function insertUndelivered(tx: Tx, records: readonly Progress[]): Promise<
   if (rows.length === 0) return;
   const column = <T>(pick: (entry: (typeof rows)[number]) => T): T[] => rows.map(pick);
   await sql`
-    insert into deliveries (id, project_id, subscription_id, destination_id, event_id, output, state, stage, partition, log_offset, order_key, held, event,
+    insert into deliveries (id, project_id, subscription_id, destination_id, event_id, source_id, output, state, stage, partition, log_offset, order_key, held, event,
       payload, event_name, user_id, attempts, retries, next_at, error_code, error_message, fingerprint, pipeline_version)
     select * from unnest(
       ${column(() => randomUUIDv7())}::uuid[], ${column((r) => r.subscription.project)}::uuid[], ${column((r) => r.subscription.id)}::uuid[],
-      ${column((r) => r.subscription.destination)}::uuid[], ${column((r) => r.row.event.id)}::uuid[], ${column((r) => r.row.output)}::int[],
+      ${column((r) => r.subscription.destination)}::uuid[], ${column((r) => r.row.event.id)}::uuid[], ${column((r) => r.row.source)}::uuid[], ${column((r) => r.row.output)}::int[],
       ${column((r) => r.row.state)}::text[], ${column((r) => r.row.stage)}::text[], ${column((r) => r.partition)}::text[],
       ${column((r) => r.row.offset)}::bigint[], ${column((r) => r.row.orderKey)}::text[], ${column((r) => r.row.held)}::bool[],
       ${column((r) => JSON.stringify(r.row.event))}::text[], ${column((r) => (r.row.payload === null ? null : JSON.stringify(r.row.payload)))}::text[],

@@ -25,6 +25,8 @@ export const NO_OUTPUT = -1;
 /** What is kept of a delivery that did not succeed at once: enough to try it again, or for a person to see what happened. */
 export interface Undelivered {
   readonly event: Event;
+  /** The source instance that it came through: where it enters the pipeline when it is carried again. */
+  readonly source: string;
   /** The transformed event as it is sent; null when the transforms failed. */
   readonly payload: Event | null;
   readonly output: number;
@@ -80,6 +82,7 @@ export interface RetryRow {
   readonly partition: string;
   readonly offset: number;
   readonly orderKey: string | null;
+  readonly source: string;
   readonly event: Event;
   readonly payload: Event | null;
   readonly attempts: number;

@@ -10,7 +10,7 @@ import { checkOrigin, parseTarget } from './url.ts';
 const DEFAULT_TIMEOUT_MS = 15_000;
 const MAX_TIMEOUT_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 5_000;
-const MAX_IDLE_ORIGINS = 256;
+const MAX_IDLE_ORIGINS = 512;
 
 export interface HttpClientOptions {
   /** CIDR ranges that may be reached besides public addresses. A range that cannot be read throws here, at start. */
@@ -24,7 +24,7 @@ export interface HttpClientOptions {
 export interface HttpClientHandle {
   readonly client: HttpClient;
   /** Takes no more requests; resolves when those under way have had their answer or their deadline. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /**

@@ -2,12 +2,12 @@ import type { HttpResponse } from '@switchyard/plugin-sdk';
 import type { Dispatcher } from 'undici';
 import { deadlinePassed, toFailure, type Stage } from './failure.ts';
 
-export const MAX_BODY_BYTES = 65_536;
+const MAX_BODY_BYTES = 65_536;
 
 /** What undici is told when a request is given up. Nobody sees it: the caller has had its own reason. */
 const ABANDONED = new Error('the request was given up');
 
-export interface ExchangeOptions {
+interface ExchangeOptions {
   readonly target: URL;
   readonly signal: AbortSignal;
   readonly timeoutMs: number;

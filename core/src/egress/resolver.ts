@@ -13,7 +13,7 @@ interface Known {
   readonly learntAt: number;
 }
 
-export interface CacheOptions {
+interface CacheOptions {
   /** How long an answer is used without asking again. */
   readonly freshMs: number;
   /** How long an answer is still used while a new one is on its way. */

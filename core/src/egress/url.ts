@@ -74,7 +74,7 @@ export function checkOrigin(target: URL, allow: AllowList): void {
 }
 
 /** `[::1]` as `::1`. */
-export function bareHost(hostname: string): string {
+function bareHost(hostname: string): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
 }
 

@@ -54,7 +54,9 @@ export class KeyRing {
   private loading: Promise<void> | null = null;
   /** Grows with each `forget`: what was being read then may be older than the change. */
   private generation = 0;
-  private outageUntil = 0;
+  /** The last look-up failed or hangs: nobody waits for the next one but who must. */
+  private outage = false;
+  private nextTryAt = 0;
   private used = new Set<string>();
   private touchedAt: number;
 
@@ -79,8 +81,8 @@ export class KeyRing {
     const entry = this.known.get(key.id) ?? this.strangers.get(key.id);
     if (entry === undefined) return this.findStored(key.id, key.secret, undefined);
     const age = this.now() - entry.loadedAt;
-    if (age > this.options.staleAfterMs && this.now() >= this.outageUntil) return this.findStored(key.id, key.secret, entry);
-    if (age > this.options.refreshAfterMs && entry.grant !== null && this.now() >= this.outageUntil) void this.load(key.id);
+    if (age > this.options.staleAfterMs && !this.outage) return this.findStored(key.id, key.secret, entry);
+    if (age > this.options.refreshAfterMs && this.now() >= this.nextTryAt && !this.wanted.has(key.id)) void this.load(key.id);
     return this.verify(entry, key.secret);
   }
 
@@ -99,11 +101,10 @@ export class KeyRing {
   }
 
   private async findStored(id: string, secret: string, before: Known | undefined): Promise<KeyGrant | null> {
-    if (this.now() < this.outageUntil && before === undefined) throw this.outOfReach();
-    await Promise.race([this.load(id), this.patience()]);
+    if (this.now() >= this.nextTryAt) await this.patiently(this.load(id));
     const entry = this.known.get(id) ?? this.strangers.get(id);
     if (entry !== undefined) return this.verify(entry, secret);
-    // The database did not answer. An older answer is better than none.
+    // The database did not answer, or another key was changed meanwhile. An older answer is better than none.
     if (before !== undefined) return this.verify(before, secret);
     throw this.outOfReach();
   }
@@ -112,9 +113,22 @@ export class KeyRing {
     return new SwitchyardError('STORE_UNAVAILABLE', 'The database does not answer, and this key was not used here before: send the request again in a moment.');
   }
 
-  private async patience(): Promise<void> {
-    await new Promise<void>((resolve) => setTimeout(resolve, this.options.patienceMs).unref());
-    this.outageUntil = this.now() + this.options.patienceMs;
+  /** Waits for a look-up, but not for ever: a database that hangs is as good as gone. */
+  private async patiently(look: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        this.miss();
+        resolve();
+      }, this.options.patienceMs);
+    });
+    await Promise.race([look, late]);
+    clearTimeout(timer);
+  }
+
+  private miss(): void {
+    this.outage = true;
+    this.nextTryAt = this.now() + this.options.patienceMs;
   }
 
   /** Resolves when the id has been looked up; never rejects. One query at a time: ids that come meanwhile go together into the next. */
@@ -133,14 +147,15 @@ export class KeyRing {
     const { generation } = this;
     try {
       const grants = new Map((await this.store.grants(ids)).map((grant) => [grant.id, grant]));
-      this.outageUntil = 0;
+      this.outage = false;
+      this.nextTryAt = 0;
       // What was read before a change must not outlive it: it is read again.
       if (generation !== this.generation) return;
       const loadedAt = this.now();
       for (const id of ids) this.keep(id, { grant: grants.get(id) ?? null, loadedAt });
-      await this.touch();
+      void this.touch();
     } catch (error) {
-      this.outageUntil = this.now() + this.options.patienceMs;
+      this.miss();
       this.logger.warn('API keys could not be looked up; keys that are known go on working', { error });
     }
     for (const id of ids) this.wanted.delete(id);
@@ -157,6 +172,10 @@ export class KeyRing {
     const ids = [...this.used];
     this.used = new Set();
     this.touchedAt = this.now();
-    await this.store.touch(ids);
+    try {
+      await this.store.touch(ids);
+    } catch (error) {
+      this.logger.warn('the last use of API keys could not be noted', { error });
+    }
   }
 }

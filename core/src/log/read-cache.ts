@@ -41,6 +41,10 @@ export class ReadCache {
     return entry;
   }
 
+  drop(partition: string, first: number): void {
+    this.entries.delete(`${partition}/${first}`);
+  }
+
   clear(): void {
     this.entries.clear();
   }

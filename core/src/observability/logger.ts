@@ -1,7 +1,7 @@
 import type { Logger } from '@switchyard/plugin-sdk';
 import { pino, stdTimeFunctions, type DestinationStream, type Logger as Pino } from 'pino';
 import type { LogLevel } from '../settings.ts';
-import { redact } from './redact.ts';
+import { redact, redactText } from './redact.ts';
 
 export type LogLabels = Readonly<Record<string, string | number | boolean>>;
 
@@ -15,7 +15,10 @@ export interface CoreLogger extends Logger {
  * One JSON object a line, to standard output unless a sink is given. Lines are written before the call returns: the last ones before
  * a crash are the ones that are needed.
  */
-export function createLogger(level: LogLevel, sink: DestinationStream = pino.destination({ fd: 1, sync: true })): CoreLogger {
+export function createLogger(
+  level: LogLevel,
+  sink: DestinationStream = pino.destination({ fd: 1, sync: true }),
+): CoreLogger {
   const root = pino(
     {
       level,
@@ -55,10 +58,14 @@ class PinoLogger implements CoreLogger {
     this.#write('error', message, fields);
   }
 
-  #write(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Readonly<Record<string, unknown>> | undefined): void {
+  #write(
+    level: 'debug' | 'info' | 'warn' | 'error',
+    message: string,
+    fields: Readonly<Record<string, unknown>> | undefined,
+  ): void {
     if (!this.#pino.isLevelEnabled(level)) return;
     try {
-      this.#pino[level](redact(fields ?? {}), redact(String(message)));
+      this.#pino[level](redact(fields ?? {}), redactText(message));
     } catch {
       // A field with a throwing getter, a full disk behind the sink: neither may become the caller's failure.
     }

@@ -69,20 +69,35 @@ export class PluginMetrics {
   #counter(name: string, help: string, plugin: string): Counter<LabelName> {
     const known = this.#known(name, 'counter', plugin);
     if (known instanceof Counter) return known;
-    return this.#add(name, 'counter', plugin, new Counter({ name: PREFIX + name, help, labelNames, registers: [this.#registry] }));
+    return this.#add(
+      name,
+      'counter',
+      plugin,
+      new Counter({ name: PREFIX + name, help, labelNames, registers: [this.#registry] }),
+    );
   }
 
   #gauge(name: string, help: string, plugin: string): Gauge<LabelName> {
     const known = this.#known(name, 'gauge', plugin);
     if (known instanceof Gauge) return known;
-    return this.#add(name, 'gauge', plugin, new Gauge({ name: PREFIX + name, help, labelNames, registers: [this.#registry] }));
+    return this.#add(
+      name,
+      'gauge',
+      plugin,
+      new Gauge({ name: PREFIX + name, help, labelNames, registers: [this.#registry] }),
+    );
   }
 
   #histogram(name: string, help: string, buckets: readonly number[], plugin: string): Histogram<LabelName> {
     const known = this.#known(name, 'histogram', plugin);
     if (known instanceof Histogram) return known;
     const sorted = [...new Set(buckets)].sort((a, b) => a - b);
-    return this.#add(name, 'histogram', plugin, new Histogram({ name: PREFIX + name, help, labelNames, buckets: sorted, registers: [this.#registry] }));
+    return this.#add(
+      name,
+      'histogram',
+      plugin,
+      new Histogram({ name: PREFIX + name, help, labelNames, buckets: sorted, registers: [this.#registry] }),
+    );
   }
 
   #known(name: string, kind: keyof Kinds, plugin: string): Registered['metric'] | undefined {
@@ -93,9 +108,14 @@ export class PluginMetrics {
         `The metric "${name}" is a ${known.kind} (first asked for by plugin "${known.firstAskedBy}"), and plugin "${plugin}" asks for it as a ${kind}. Choose another name.`,
       );
     }
-    if (!NAME.test(name)) throw new Error(`"${name}" cannot name a metric: use lower-case letters, digits and underscores, beginning with a letter.`);
+    if (!NAME.test(name))
+      throw new Error(
+        `"${name}" cannot name a metric: use lower-case letters, digits and underscores, beginning with a letter.`,
+      );
     if (this.#metrics.size >= MAX_METRICS) {
-      throw new Error(`Plugins already have ${MAX_METRICS} metrics, so there is no "${name}". A name must not be made from data.`);
+      throw new Error(
+        `Plugins already have ${MAX_METRICS} metrics, so there is no "${name}". A name must not be made from data.`,
+      );
     }
     return undefined;
   }

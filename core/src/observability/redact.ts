@@ -1,3 +1,5 @@
+import { types } from 'node:util';
+
 const MAX_DEPTH = 6;
 const MAX_ENTRIES = 100;
 const MAX_TEXT = 8192;
@@ -12,9 +14,13 @@ const API_KEY = /\bsy_([A-Za-z0-9]+)_[A-Za-z0-9_-]+/g;
  * A copy of a value that is fit for a log: fields with a secret's name are emptied, passwords in URLs and API keys in text are taken out, and
  * what is endless (a circle, a huge text, a deep tree) is cut. Errors become objects with their code, stack and cause.
  */
-export function redact<Value>(value: Value): Value extends string ? string : Record<string, unknown>;
-export function redact(value: unknown): unknown {
-  return copy(value, 0);
+export function redact(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return copyFields(fields, 0);
+}
+
+/** The same for a text, or for what a caller without types gave for one. */
+export function redactText(message: unknown): string {
+  return text(String(message));
 }
 
 function copy(value: unknown, depth: number): unknown {
@@ -28,12 +34,12 @@ function copy(value: unknown, depth: number): unknown {
   if (Array.isArray(value)) return value.slice(0, MAX_ENTRIES).map((item) => copy(item, depth + 1));
   if (value instanceof Map) return copy(Object.fromEntries(value), depth);
   if (value instanceof Set) return copy([...value], depth);
-  return fields(value, depth);
+  return copyFields(value, depth);
 }
 
-function fields(value: object, depth: number): Record<string, unknown> {
+function copyFields(value: object, depth: number): Record<string, unknown> {
   const result: Record<string, unknown> = {};
-  if (value instanceof Error) {
+  if (types.isNativeError(value)) {
     result['type'] = value.name;
     result['message'] = text(value.message);
     if (value.stack !== undefined) result['stack'] = text(value.stack);

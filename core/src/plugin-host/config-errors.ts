@@ -9,7 +9,9 @@ export function fieldProblems(errors: readonly ErrorObject[]): FieldProblem[] {
   const unions = errors.filter(isUnion);
   const top = errors.filter((error) => !unions.some((union) => union !== error && isBranchOf(union, error)));
   const problems = top.map((error) => ({ field: fieldOf(error), message: messageOf(error, errors) }));
-  return problems.filter((one, index) => problems.findIndex((other) => other.field === one.field && other.message === one.message) === index);
+  return problems.filter(
+    (one, index) => problems.findIndex((other) => other.field === one.field && other.message === one.message) === index,
+  );
 }
 
 function isUnion(error: ErrorObject): boolean {
@@ -23,7 +25,12 @@ function isBranchOf(union: ErrorObject, error: ErrorObject): boolean {
 
 function fieldOf({ instancePath, keyword, params }: ErrorObject): string {
   const fields: Fields = params;
-  const name = keyword === 'required' ? fields['missingProperty'] : keyword === 'additionalProperties' ? fields['additionalProperty'] : undefined;
+  const name =
+    keyword === 'required'
+      ? fields['missingProperty']
+      : keyword === 'additionalProperties'
+        ? fields['additionalProperty']
+        : undefined;
   return typeof name === 'string' ? instancePath + pointer([name]) : instancePath;
 }
 
@@ -50,7 +57,9 @@ function messageOf(error: ErrorObject, all: readonly ErrorObject[]): string {
 
 function unionMessage(union: ErrorObject, all: readonly ErrorObject[]): string {
   const branches: readonly unknown[] = Array.isArray(union.schema) ? union.schema : [];
-  const constants = branches.flatMap((branch) => (typeof branch === 'object' && branch !== null && 'const' in branch ? [branch.const] : []));
+  const constants = branches.flatMap((branch) =>
+    typeof branch === 'object' && branch !== null && 'const' in branch ? [branch.const] : [],
+  );
   if (constants.length > 0 && constants.length === branches.length) return `must be one of: ${words(constants)}`;
   const reasons = all
     .filter((error) => error !== union && isBranchOf(union, error) && !isUnion(error))
@@ -59,7 +68,8 @@ function unionMessage(union: ErrorObject, all: readonly ErrorObject[]): string {
 }
 
 function known(parent: unknown): string {
-  const properties = typeof parent === 'object' && parent !== null && 'properties' in parent ? parent.properties : undefined;
+  const properties =
+    typeof parent === 'object' && parent !== null && 'properties' in parent ? parent.properties : undefined;
   return typeof properties === 'object' && properties !== null ? Object.keys(properties).join(', ') : 'none';
 }
 

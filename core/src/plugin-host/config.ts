@@ -1,11 +1,11 @@
-import { ConfigError, isDeliveryError } from '@switchyard/plugin-sdk';
+import { ConfigError } from '@switchyard/plugin-sdk';
 import { Ajv, type ValidateFunction } from 'ajv';
 import ajvFormats from 'ajv-formats';
 import { SwitchyardError } from '../errors.ts';
+import { callAtOnce } from './call.ts';
 import { fieldProblems } from './config-errors.ts';
 import type { Definition } from './definition.ts';
 import { configInvalid } from './field-problem.ts';
-import { callHook } from './hook.ts';
 import { maskSecrets, type SecretBox } from './secrets.ts';
 
 const compiled = new WeakMap<Definition, ValidateFunction>();
@@ -33,22 +33,23 @@ export function compileConfig(definition: Definition): ValidateFunction {
 
 /**
  * A copy of a configuration in plain text with the schema's defaults filled in. Throws `CONFIG_INVALID` with what to mend in
- * `details.fields`; `PLUGIN_THREW` when the plugin's own `validate` fails with anything but `ConfigError`.
+ * `details.fields`; `PLUGIN_THREW` when the plugin's own `validate` throws anything but one of the three errors.
  */
 export function validateConfig(definition: Definition, config: unknown): unknown {
   const validate = compileConfig(definition);
   const copy: unknown = config === undefined ? {} : JSON.parse(JSON.stringify(config));
   if (!validate(copy)) throw configInvalid(fieldProblems(validate.errors ?? []));
   if (definition.validate === undefined) return copy;
-  const result = callHook(`${definition.kind} ${definition.type}`, () => definition.validate?.(copy));
-  if (result.ok) return copy;
-  if (isDeliveryError(result.error) && result.error.kind === 'config') throw configInvalid([{ field: '', message: withoutStop(result.error.message) }]);
-  throw new SwitchyardError(
-    'PLUGIN_THREW',
-    `The ${definition.kind} "${definition.type}" failed while it looked at the configuration: ${result.description}. It is a bug of the plugin.`,
-    undefined,
-    { cause: result.error },
+  const { kind, type } = definition;
+  const result = callAtOnce({ kind, type, instance: null }, `"validate" of the ${kind} plugin "${type}"`, () =>
+    definition.validate?.(copy),
   );
+  if (result.ok) return copy;
+  const { failure } = result;
+  if (failure.reason === 'failed') throw configInvalid([{ field: '', message: withoutStop(failure.error.message) }]);
+  throw failure.reason === 'bug'
+    ? failure.error
+    : new SwitchyardError('INTERNAL', `"validate" ended as "${failure.reason}".`);
 }
 
 /** Configurations on their way from the API into the database, from there to a plugin, and back to the API. */
@@ -64,7 +65,9 @@ export class PluginConfigs {
    * `{"set": true}` is taken from it. Throws `CONFIG_INVALID`.
    */
   accept(definition: Definition, config: unknown, instanceId: string, previousSealed?: unknown): unknown {
-    const plain = this.#reportUnreadable(() => this.#secrets.restore(config, definition.config, instanceId, previousSealed));
+    const plain = this.#reportUnreadable(() =>
+      this.#secrets.restore(config, definition.config, instanceId, previousSealed),
+    );
     return this.#secrets.seal(validateConfig(definition, plain), definition.config, instanceId);
   }
 

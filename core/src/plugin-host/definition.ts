@@ -20,18 +20,36 @@ type Fields = Readonly<Record<string, unknown>>;
  * What is wrong with a plugin's default export, one sentence each; nothing when it is a definition. Plugins are also written in JavaScript, so
  * what the types promise is looked at.
  */
-export function definitionProblems(value: unknown, expected: { readonly kind: PluginKind; readonly type: string }): string[] {
-  if (!isFields(value)) return ['its default export is not a definition: write `export default defineDestination({ … })` (or defineSource, defineTransform)'];
+export function definitionProblems(
+  value: unknown,
+  expected: { readonly kind: PluginKind; readonly type: string },
+): string[] {
+  if (!isFields(value))
+    return [
+      'its default export is not a definition: write `export default defineDestination({ … })` (or defineSource, defineTransform)',
+    ];
   const problems: string[] = [];
   const want = (ok: boolean, problem: string): void => void (ok || problems.push(problem));
-  want(value['kind'] === expected.kind, `package.json says kind "${expected.kind}", the definition ${quoted(value['kind'])}`);
-  want(value['type'] === expected.type, `package.json says type "${expected.type}", the definition ${quoted(value['type'])}`);
+  want(
+    value['kind'] === expected.kind,
+    `package.json says kind "${expected.kind}", the definition ${quoted(value['kind'])}`,
+  );
+  want(
+    value['type'] === expected.type,
+    `package.json says type "${expected.type}", the definition ${quoted(value['type'])}`,
+  );
   for (const name of ['title', 'summary'] as const) want(isText(value[name]), `"${name}" must be a text`);
-  want(['experimental', 'stable', 'deprecated'].includes(String(value['stability'])), '"stability" must be experimental, stable or deprecated');
+  want(
+    ['experimental', 'stable', 'deprecated'].includes(String(value['stability'])),
+    '"stability" must be experimental, stable or deprecated',
+  );
   want(isCount(value['configVersion']), '"configVersion" must be a whole number from 1');
   problems.push(...configProblems(value['config']), ...exampleProblems(value['examples']));
   const requires = value['requires'];
-  want(requires === undefined || (Array.isArray(requires) && requires.every((door) => door === 'database')), '"requires" knows only "database"');
+  want(
+    requires === undefined || (Array.isArray(requires) && requires.every((door) => door === 'database')),
+    '"requires" knows only "database"',
+  );
   want(typeof value['create'] === 'function', '"create" must be a function');
   want(value['validate'] === undefined || typeof value['validate'] === 'function', '"validate" must be a function');
   problems.push(...kindProblems[expected.kind](value));
@@ -39,13 +57,18 @@ export function definitionProblems(value: unknown, expected: { readonly kind: Pl
 }
 
 function configProblems(config: unknown): string[] {
-  if (!isFields(config) || config['type'] !== 'object') return ['"config" must be the JSON Schema of an object: Type.Object({ … }, { additionalProperties: false })'];
-  if (config['additionalProperties'] !== false) return ['"config" must set additionalProperties to false, so that a misspelt field is an error'];
+  if (!isFields(config) || config['type'] !== 'object')
+    return ['"config" must be the JSON Schema of an object: Type.Object({ … }, { additionalProperties: false })'];
+  if (config['additionalProperties'] !== false)
+    return ['"config" must set additionalProperties to false, so that a misspelt field is an error'];
   return [];
 }
 
 function exampleProblems(examples: unknown): string[] {
-  const ok = Array.isArray(examples) && examples.length > 0 && examples.every((example) => isFields(example) && isText(example['title']) && 'config' in example);
+  const ok =
+    Array.isArray(examples) &&
+    examples.length > 0 &&
+    examples.every((example) => isFields(example) && isText(example['title']) && 'config' in example);
   return ok ? [] : ['"examples" must hold at least one { title, config }'];
 }
 
@@ -63,7 +86,10 @@ const kindProblems: Readonly<Record<PluginKind, (value: Fields) => string[]>> = 
         /^(\/[A-Za-z0-9._~-]+)+$/.test(route['path']) &&
         isText(route['summary']) &&
         isFields(route['responses']);
-      if (!ok) problems.push(`"routes[${index}]" needs a name, the method GET or POST, a literal absolute path without a slash at its end, a summary and responses`);
+      if (!ok)
+        problems.push(
+          `"routes[${index}]" needs a name, the method GET or POST, a literal absolute path without a slash at its end, a summary and responses`,
+        );
     }
     if (typeof value['credential'] !== 'function') problems.push('"credential" must be a function');
     return problems;
@@ -73,8 +99,10 @@ const kindProblems: Readonly<Record<PluginKind, (value: Fields) => string[]>> = 
     const capabilities = value['capabilities'];
     if (!isFields(capabilities)) return ['"capabilities" must be { batch, concurrency, ordering }'];
     const problems = batchProblems(capabilities['batch'], 'capabilities.batch');
-    if (!isCount(capabilities['concurrency'])) problems.push('"capabilities.concurrency" must be a whole number from 1');
-    if (!['none', 'key', 'partition'].includes(String(capabilities['ordering']))) problems.push('"capabilities.ordering" must be none, key or partition');
+    if (!isCount(capabilities['concurrency']))
+      problems.push('"capabilities.concurrency" must be a whole number from 1');
+    if (!['none', 'key', 'partition'].includes(String(capabilities['ordering'])))
+      problems.push('"capabilities.ordering" must be none, key or partition');
     return problems;
   },
 };
@@ -82,7 +110,9 @@ const kindProblems: Readonly<Record<PluginKind, (value: Fields) => string[]>> = 
 function batchProblems(batch: unknown, name: string): string[] {
   if (!isFields(batch) || !isCount(batch['maxEvents'])) return [`"${name}.maxEvents" must be a whole number from 1`];
   const wait = batch['maxWaitMs'];
-  return wait === undefined || (typeof wait === 'number' && wait >= 0 && wait <= 60_000) ? [] : [`"${name}.maxWaitMs" must be from 0 to 60000`];
+  return wait === undefined || (typeof wait === 'number' && wait >= 0 && wait <= 60_000)
+    ? []
+    : [`"${name}.maxWaitMs" must be from 0 to 60000`];
 }
 
 function isFields(value: unknown): value is Fields {

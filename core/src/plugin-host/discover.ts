@@ -2,11 +2,13 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import semver from 'semver';
+import { hasErrno } from '../errno.ts';
 import { SwitchyardError } from '../errors.ts';
 import { compileConfig } from './config.ts';
 import { PLUGIN_KINDS, definitionProblems, type Definition } from './definition.ts';
 import { PackageProblem, findInstalledPackage, readPluginPackage, type PluginPackage } from './package.ts';
 import { PluginRegistry, type Plugin } from './registry.ts';
+import { inPlugin } from './scope.ts';
 import { unreachableSecrets } from './secret-fields.ts';
 
 export interface DiscoveryOptions {
@@ -25,7 +27,13 @@ const IMPORT_DEADLINE_MS = 30_000;
 
 /** Plugins are loaded the way core itself was: from their sources in tests and checks, else as built. */
 const runsFromSources = import.meta.url.endsWith('.ts');
-const conditions: ReadonlySet<string> = new Set([...(runsFromSources ? ['@switchyard/source'] : []), 'node', 'import', 'module-sync', 'default']);
+const conditions: ReadonlySet<string> = new Set([
+  ...(runsFromSources ? ['@switchyard/source'] : []),
+  'node',
+  'import',
+  'module-sync',
+  'default',
+]);
 
 /**
  * Finds, checks and imports every plugin. All or nothing: a plugin that cannot be used is an error at start rather than a
@@ -56,11 +64,17 @@ export async function discoverPlugins(options: DiscoveryOptions): Promise<Plugin
     const key = `${found.kind} ${found.type}`;
     const other = plugins.get(key);
     if (other === undefined) plugins.set(key, plugin);
-    else problems.push(`package ${found.name}: ${key} is already provided by package ${other.packageName}: remove one of the two, or give it another type`);
+    else
+      problems.push(
+        `package ${found.name}: ${key} is already provided by package ${other.packageName}: remove one of the two, or give it another type`,
+      );
   }
 
   if (problems.length > 0) {
-    const text = problems.length === 1 ? String(problems[0]) : `${problems.length} problems:${problems.map((problem) => `\n  - ${problem}`).join('')}`;
+    const text =
+      problems.length === 1
+        ? String(problems[0])
+        : `${problems.length} problems:${problems.map((problem) => `\n  - ${problem}`).join('')}`;
     throw new SwitchyardError('PLUGIN_NOT_LOADABLE', `Not every plugin can be loaded. ${text}`);
   }
   return new PluginRegistry([...plugins.values()]);
@@ -83,7 +97,11 @@ async function candidates(options: DiscoveryOptions): Promise<readonly Candidate
   }
   for (const listed of options.listed) {
     const isPath = listed.startsWith('.') || path.isAbsolute(listed);
-    result.push({ label: `PLUGINS names ${listed}`, listed, folder: isPath ? path.resolve(options.workingDirectory, listed) : null });
+    result.push({
+      label: `PLUGINS names ${listed}`,
+      listed,
+      folder: isPath ? path.resolve(options.workingDirectory, listed) : null,
+    });
   }
   return result;
 }
@@ -91,30 +109,44 @@ async function candidates(options: DiscoveryOptions): Promise<readonly Candidate
 async function folderNames(parent: string): Promise<string[]> {
   try {
     const entries = await readdir(parent, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory() || entry.isSymbolicLink()).map((entry) => entry.name).sort();
+    return entries
+      .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+      .map((entry) => entry.name)
+      .sort();
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    if (hasErrno(error, 'ENOENT')) return [];
     throw error;
   }
 }
 
-async function readCandidate({ listed, folder }: Candidate, options: DiscoveryOptions): Promise<PluginPackage | undefined> {
+async function readCandidate(
+  { listed, folder }: Candidate,
+  options: DiscoveryOptions,
+): Promise<PluginPackage | undefined> {
   const places = [options.workingDirectory, import.meta.dirname];
   const place = folder ?? (await findInstalledPackage(String(listed), places));
-  if (place === undefined) throw new PackageProblem(`no such package is installed: run npm install ${listed}, or write a path beginning with ./`);
+  if (place === undefined)
+    throw new PackageProblem(
+      `no such package is installed: run npm install ${listed}, or write a path beginning with ./`,
+    );
   const found = await readPluginPackage(place, conditions);
   if (found === undefined && listed !== null) {
-    throw new PackageProblem('there is no package.json with a "switchyard" key: it is not a Switchyard plugin, or the path is wrong');
+    throw new PackageProblem(
+      'there is no package.json with a "switchyard" key: it is not a Switchyard plugin, or the path is wrong',
+    );
   }
   return found;
 }
 
 async function load(found: PluginPackage, coreVersion: string): Promise<Plugin> {
-  if (semver.validRange(found.engine) === null) throw new PackageProblem(`its engine range "${found.engine}" is not a version range`);
+  if (semver.validRange(found.engine) === null)
+    throw new PackageProblem(`its engine range "${found.engine}" is not a version range`);
   if (!semver.satisfies(coreVersion, found.engine, { includePrerelease: true })) {
-    throw new PackageProblem(`it works with Switchyard ${found.engine}, and this is ${coreVersion}: install a version of the plugin that fits, or remove it`);
+    throw new PackageProblem(
+      `it works with Switchyard ${found.engine}, and this is ${coreVersion}: install a version of the plugin that fits, or remove it`,
+    );
   }
-  const exported = await importDefault(found.entry);
+  const exported = await importDefault(found);
   const problems = definitionProblems(exported, found);
   if (problems.length > 0) throw new PackageProblem(`${problems.join('; ')}: this is for its author to mend`);
   // Every field that the type promises has just been looked at.
@@ -122,7 +154,9 @@ async function load(found: PluginPackage, coreVersion: string): Promise<Plugin> 
   try {
     compileConfig(definition);
   } catch (error) {
-    throw new PackageProblem(`its config schema is not strict JSON Schema (${reason(error)}): this is for its author to mend`);
+    throw new PackageProblem(
+      `its config schema is not strict JSON Schema (${reason(error)}): this is for its author to mend`,
+    );
   }
   const unreachable = unreachableSecrets(definition.config);
   if (unreachable > 0) {
@@ -133,13 +167,19 @@ async function load(found: PluginPackage, coreVersion: string): Promise<Plugin> 
   return { packageName: found.name, version: found.version, directory: found.directory, definition };
 }
 
-async function importDefault(entry: string): Promise<unknown> {
+async function importDefault({ entry, kind, type }: PluginPackage): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`the module was still loading after ${IMPORT_DEADLINE_MS / 1000} s`)), IMPORT_DEADLINE_MS);
+    timer = setTimeout(
+      () => reject(new Error(`the module was still loading after ${IMPORT_DEADLINE_MS / 1000} s`)),
+      IMPORT_DEADLINE_MS,
+    );
   });
   try {
-    const module: unknown = await Promise.race([import(pathToFileURL(entry).href), late]);
+    const module: unknown = await Promise.race([
+      inPlugin({ kind, type, instance: null }, () => import(pathToFileURL(entry).href)),
+      late,
+    ]);
     return typeof module === 'object' && module !== null && 'default' in module ? module.default : undefined;
   } catch (error) {
     throw new PackageProblem(`importing it failed (${reason(error)})`);

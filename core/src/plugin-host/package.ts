@@ -1,5 +1,6 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { hasErrno } from '../errno.ts';
 import { PLUGIN_KINDS, PLUGIN_TYPE, type PluginKind } from './definition.ts';
 
 /** A plugin package on disk, before any of its code has run. */
@@ -27,15 +28,27 @@ type Manifest = Readonly<Record<string, unknown>>;
  * The entry is found through the package's own `exports` with `conditions`, rather than by importing the package's name, because a name is
  * resolved from the importer's place: it would find neither a package at an absolute path nor one beside a different node_modules.
  */
-export async function readPluginPackage(folder: string, conditions: ReadonlySet<string>): Promise<PluginPackage | undefined> {
+export async function readPluginPackage(
+  folder: string,
+  conditions: ReadonlySet<string>,
+): Promise<PluginPackage | undefined> {
   const manifest = await readManifest(folder);
   if (manifest === undefined || manifest['switchyard'] === undefined) return undefined;
   const directory = await realpath(folder);
   const { kind, type, engine, entry } = discoveryKey(manifest['switchyard']);
   const name = manifest['name'];
   const version = manifest['version'];
-  if (typeof name !== 'string' || typeof version !== 'string') throw new PackageProblem('its package.json needs a name and a version');
-  return { name, version, directory, kind, type, engine, entry: await resolveEntry(directory, manifest, entry, conditions) };
+  if (typeof name !== 'string' || typeof version !== 'string')
+    throw new PackageProblem('its package.json needs a name and a version');
+  return {
+    name,
+    version,
+    directory,
+    kind,
+    type,
+    engine,
+    entry: await resolveEntry(directory, manifest, entry, conditions),
+  };
 }
 
 /** The folder of an installed package: looked for in the node_modules of each place and of the folders above it. */
@@ -55,7 +68,7 @@ async function readManifest(folder: string): Promise<Manifest | undefined> {
   try {
     text = await readFile(path.join(folder, 'package.json'), 'utf8');
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw new PackageProblem(`its package.json cannot be read (${reason(error)})`);
   }
   try {
@@ -71,25 +84,45 @@ function discoveryKey(key: unknown): Pick<PluginPackage, 'kind' | 'type' | 'engi
   const example = 'such as {"kind": "destination", "type": "webhook", "engine": "^0.1.0", "entry": "."}';
   if (!isObject(key)) throw new PackageProblem(`"switchyard" in its package.json must be an object, ${example}`);
   const kind = PLUGIN_KINDS.find((candidate) => candidate === key['kind']);
-  if (kind === undefined) throw new PackageProblem(`"switchyard.kind" in its package.json must be one of ${PLUGIN_KINDS.join(', ')}, ${example}`);
+  if (kind === undefined)
+    throw new PackageProblem(
+      `"switchyard.kind" in its package.json must be one of ${PLUGIN_KINDS.join(', ')}, ${example}`,
+    );
   const { type, engine, entry = '.' } = { type: key['type'], engine: key['engine'], entry: key['entry'] };
   if (typeof type !== 'string' || !PLUGIN_TYPE.test(type)) {
-    throw new PackageProblem(`"switchyard.type" in its package.json must be lower-case letters, digits and hyphens, ${example}`);
+    throw new PackageProblem(
+      `"switchyard.type" in its package.json must be lower-case letters, digits and hyphens, ${example}`,
+    );
   }
-  if (typeof engine !== 'string') throw new PackageProblem(`"switchyard.engine" in its package.json must be a version range, ${example}`);
+  if (typeof engine !== 'string')
+    throw new PackageProblem(`"switchyard.engine" in its package.json must be a version range, ${example}`);
   if (typeof entry !== 'string' || !/^\.(\/[^/]|$)/.test(entry)) {
-    throw new PackageProblem(`"switchyard.entry" in its package.json must be one of the package's exports ("." or "./name"), ${example}`);
+    throw new PackageProblem(
+      `"switchyard.entry" in its package.json must be one of the package's exports ("." or "./name"), ${example}`,
+    );
   }
   return { kind, type, engine, entry };
 }
 
-async function resolveEntry(directory: string, manifest: Manifest, entry: string, conditions: ReadonlySet<string>): Promise<string> {
+async function resolveEntry(
+  directory: string,
+  manifest: Manifest,
+  entry: string,
+  conditions: ReadonlySet<string>,
+): Promise<string> {
   const exported = manifest['exports'];
   const target = exported === undefined ? withoutExports(manifest, entry) : fromExports(exported, entry, conditions);
-  if (target === undefined) throw new PackageProblem(`its package.json exports nothing for the entry "${entry}" with the conditions ${[...conditions].join(', ')}`);
+  if (target === undefined)
+    throw new PackageProblem(
+      `its package.json exports nothing for the entry "${entry}" with the conditions ${[...conditions].join(', ')}`,
+    );
   const file = path.resolve(directory, target);
-  if (!file.startsWith(directory + path.sep)) throw new PackageProblem(`its entry "${target}" lies outside of the package`);
-  if (!(await isFile(file))) throw new PackageProblem(`its entry ${target} does not exist: build the package (in this repository: npm run build)`);
+  if (!file.startsWith(directory + path.sep))
+    throw new PackageProblem(`its entry "${target}" lies outside of the package`);
+  if (!(await isFile(file)))
+    throw new PackageProblem(
+      `its entry ${target} does not exist: build the package (in this repository: npm run build)`,
+    );
   return realpath(file);
 }
 
@@ -125,10 +158,6 @@ async function isFile(file: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

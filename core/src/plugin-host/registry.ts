@@ -30,7 +30,11 @@ export class PluginRegistry {
   readonly #plugins: Readonly<Record<PluginKind, ReadonlyMap<string, Plugin>>>;
 
   constructor(plugins: readonly Plugin[]) {
-    const byKind: Record<PluginKind, Map<string, Plugin>> = { source: new Map(), transform: new Map(), destination: new Map() };
+    const byKind: Record<PluginKind, Map<string, Plugin>> = {
+      source: new Map(),
+      transform: new Map(),
+      destination: new Map(),
+    };
     for (const plugin of plugins) byKind[plugin.definition.kind].set(plugin.definition.type, plugin);
     this.#plugins = byKind;
   }
@@ -46,7 +50,11 @@ export class PluginRegistry {
     if (plugin !== undefined) return plugin;
     const installed = [...this.#plugins[kind].keys()].sort();
     const known = installed.length === 0 ? `No ${kind} is installed` : `Installed: ${installed.join(', ')}`;
-    throw new SwitchyardError('PLUGIN_UNKNOWN', `There is no ${kind} of the type "${type}". ${known}.`, { kind, type, installed });
+    throw new SwitchyardError('PLUGIN_UNKNOWN', `There is no ${kind} of the type "${type}". ${known}.`, {
+      kind,
+      type,
+      installed,
+    });
   }
 
   /** Every plugin of a kind, by type. */
@@ -65,7 +73,19 @@ function isKind<Kind extends PluginKind>(plugin: Plugin, kind: Kind): plugin is 
 
 function listing({ packageName, version, definition }: Plugin): PluginListing {
   const { kind, type, title, summary, stability, config, configVersion, examples } = definition;
-  return { kind, type, title, summary, stability, package: packageName, version, config, config_version: configVersion, examples, capabilities: capabilities(definition) };
+  return {
+    kind,
+    type,
+    title,
+    summary,
+    stability,
+    package: packageName,
+    version,
+    config,
+    config_version: configVersion,
+    examples,
+    capabilities: capabilities(definition),
+  };
 }
 
 function capabilities(definition: DefinitionOf[PluginKind]): PluginListing['capabilities'] {

@@ -30,14 +30,34 @@ export function pointer(path: FieldPath): string {
  * A copy of a configuration with every secret replaced: at any depth, in arrays, in records, in every branch of a union. A secret is a text,
  * a sealed text or `{"set": true}` in a place that the schema (or one branch of it) marks; when branches differ, the marked one counts.
  */
-export function mapSecrets(schema: object, config: unknown, replace: (value: unknown, path: FieldPath) => unknown): unknown {
+export function mapSecrets(
+  schema: object,
+  config: unknown,
+  replace: (value: unknown, path: FieldPath) => unknown,
+): unknown {
   const walk = (schemas: readonly Schema[], value: unknown, path: FieldPath): unknown => {
     const all = schemas.flatMap(branches);
     const isSecret = typeof value === 'string' || isSealed(value) || isSet(value);
     if (isSecret && all.some((one) => one[SECRET_KEYWORD] === true)) return replace(value, path);
-    if (Array.isArray(value)) return value.map((item: unknown, index) => walk(all.flatMap((one) => itemSchemas(one, index)), item, [...path, String(index)]));
+    if (Array.isArray(value))
+      return value.map((item: unknown, index) =>
+        walk(
+          all.flatMap((one) => itemSchemas(one, index)),
+          item,
+          [...path, String(index)],
+        ),
+      );
     if (!isObject(value)) return value;
-    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, walk(all.flatMap((one) => propertySchemas(one, name)), item, [...path, name])]));
+    return Object.fromEntries(
+      Object.entries(value).map(([name, item]) => [
+        name,
+        walk(
+          all.flatMap((one) => propertySchemas(one, name)),
+          item,
+          [...path, name],
+        ),
+      ]),
+    );
   };
   return walk([asSchema(schema)], config, []);
 }
@@ -45,7 +65,13 @@ export function mapSecrets(schema: object, config: unknown, replace: (value: unk
 /** How many secrets a schema marks in places that `mapSecrets` does not look at, so that they would be stored in the clear. */
 export function unreachableSecrets(schema: object): number {
   const reachable = (one: Schema): number =>
-    branches(one).reduce((sum, branch) => sum + (branch[SECRET_KEYWORD] === true ? 1 : 0) + children(branch).reduce((below, child) => below + reachable(child), 0), 0);
+    branches(one).reduce(
+      (sum, branch) =>
+        sum +
+        (branch[SECRET_KEYWORD] === true ? 1 : 0) +
+        children(branch).reduce((below, child) => below + reachable(child), 0),
+      0,
+    );
   return countMarks(schema) - reachable(asSchema(schema));
 }
 
@@ -57,18 +83,28 @@ function countMarks(value: unknown): number {
 
 /** The schema and all that apply to the same value. */
 function branches(schema: Schema): Schema[] {
-  const nested = [schema['anyOf'], schema['oneOf'], schema['allOf'], schema['then'], schema['else']].flat().filter(isObject);
+  const nested = [schema['anyOf'], schema['oneOf'], schema['allOf'], schema['then'], schema['else']]
+    .flat()
+    .filter(isObject);
   return [schema, ...nested.flatMap(branches)];
 }
 
 function children(schema: Schema): Schema[] {
-  const groups = [schema['properties'], schema['patternProperties']].filter(isObject).flatMap((group) => Object.values(group));
-  return [...groups, schema['additionalProperties'], schema['items'], schema['prefixItems'], schema['additionalItems']].flat().filter(isObject);
+  const groups = [schema['properties'], schema['patternProperties']]
+    .filter(isObject)
+    .flatMap((group) => Object.values(group));
+  return [...groups, schema['additionalProperties'], schema['items'], schema['prefixItems'], schema['additionalItems']]
+    .flat()
+    .filter(isObject);
 }
 
 function itemSchemas(schema: Schema, index: number): Schema[] {
   const { items, prefix } = { items: schema['items'], prefix: schema['prefixItems'] };
-  const tuple: readonly unknown[] | undefined = Array.isArray(prefix) ? prefix : Array.isArray(items) ? items : undefined;
+  const tuple: readonly unknown[] | undefined = Array.isArray(prefix)
+    ? prefix
+    : Array.isArray(items)
+      ? items
+      : undefined;
   const rest = Array.isArray(items) ? schema['additionalItems'] : items;
   return [tuple !== undefined && index < tuple.length ? tuple[index] : rest].filter(isObject);
 }

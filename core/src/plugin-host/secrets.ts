@@ -31,7 +31,9 @@ export class SecretBox {
    */
   seal(config: unknown, schema: object, instanceId: string, previousSealed?: unknown): unknown {
     const plain = this.restore(config, schema, instanceId, previousSealed);
-    return mapSecrets(schema, plain, (value, path) => (typeof value === 'string' ? this.#encrypt(value, instanceId, path) : value));
+    return mapSecrets(schema, plain, (value, path) =>
+      typeof value === 'string' ? this.#encrypt(value, instanceId, path) : value,
+    );
   }
 
   /**
@@ -49,7 +51,10 @@ export class SecretBox {
       if (typeof value === 'string') return value;
       const kept = isSet(value) ? findStored(path, stored, masks) : undefined;
       if (kept !== undefined) return this.#open(kept.value, instanceId, kept.path);
-      problems.push({ field: pointer(path), message: isSet(value) ? 'there is no stored secret to keep here: send its value' : 'must be a text' });
+      problems.push({
+        field: pointer(path),
+        message: isSet(value) ? 'there is no stored secret to keep here: send its value' : 'must be a text',
+      });
       return value;
     });
     if (problems.length > 0) throw configInvalid(problems);
@@ -76,7 +81,8 @@ export class SecretBox {
     if (!isSealed(value)) return value;
     try {
       const [version, nonce, text, tag] = value.$sealed.split('.');
-      if (version !== VERSION || nonce === undefined || text === undefined || tag === undefined) throw new Error('unknown format');
+      if (version !== VERSION || nonce === undefined || text === undefined || tag === undefined)
+        throw new Error('unknown format');
       const decipher = createDecipheriv(CIPHER, this.#key, Buffer.from(nonce, 'base64url'), { authTagLength: 16 });
       decipher.setAAD(binding(instanceId, path)).setAuthTag(Buffer.from(tag, 'base64url'));
       return Buffer.concat([decipher.update(Buffer.from(text, 'base64url')), decipher.final()]).toString('utf8');
@@ -124,7 +130,9 @@ function formerIndex(now: readonly unknown[], before: unknown, index: number): s
 }
 
 function child(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? Reflect.get(value, name)
+    : undefined;
 }
 
 function binding(instanceId: string, path: FieldPath): Buffer {

@@ -67,7 +67,11 @@ async function openEmbedded<Schema>({ dataDir, logger, onStopped }: DatabaseOpti
     idleTimeoutMillis: 0,
     connectionTimeoutMillis: SESSION_WAIT_MS,
   });
-  const db = connect<Schema>(pool, logger);
+  surviveLostConnections(pool, logger);
+  const db = new Kysely<Schema>({
+    // Not the pool itself: with its Client, kysely would cancel a query from a second connection, and there is no second.
+    dialect: new PostgresDialect({ pool: { connect: () => pool.connect(), end: () => pool.end(), options: {} } }),
+  });
   return {
     db,
     kind: 'embedded',
@@ -90,14 +94,14 @@ function openPostgres<Schema>(databaseUrl: string, logger: DatabaseOptions['logg
       client.query(SESSION_SETTINGS).then(() => done(), done);
     },
   });
-  const db = connect<Schema>(pool, logger);
+  surviveLostConnections(pool, logger);
+  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   return { db, kind: 'postgres', close: async () => await db.destroy() };
 }
 
-function connect<Schema>(pool: pg.Pool, logger: DatabaseOptions['logger']): Kysely<Schema> {
-  // Without these listeners, a connection that is lost would end the process: while in use (its query rejects, and the
-  // pool drops it) and while idle.
+/** Without these listeners, the loss of a connection would end the process. */
+function surviveLostConnections(pool: pg.Pool, logger: DatabaseOptions['logger']): void {
+  // In use: its query rejects, and the pool drops it.
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', (error) => logger.warn('an idle database connection was lost', { error }));
-  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
 }

@@ -1,4 +1,3 @@
-import { randomUUIDv7 } from 'node:crypto';
 import type { Page } from '@switchyard/plugin-sdk';
 import type { Kysely, Selectable } from 'kysely';
 import { SwitchyardError } from '../errors.ts';
@@ -19,8 +18,9 @@ export interface StoredInstance {
   readonly updatedAt: Date;
 }
 
-/** `config` has its secrets sealed already: what is stored can be read by whoever can read the database. */
+/** `config` has its secrets sealed already, for this id: what is stored can be read by whoever can read the database. */
 export interface NewInstance {
+  readonly id: string;
   readonly name: string;
   readonly type: string;
   readonly config: unknown;
@@ -53,10 +53,10 @@ export async function insertInstance(
   project: string,
   instance: NewInstance,
 ): Promise<StoredInstance> {
-  const { name, type, config, enabled } = instance;
+  const { id, name, type, config, enabled } = instance;
   const row = await db
     .insertInto(table)
-    .values({ id: randomUUIDv7(), project_id: project, name, type, config: JSON.stringify(config), enabled })
+    .values({ id, project_id: project, name, type, config: JSON.stringify(config), enabled })
     .returningAll()
     .executeTakeFirstOrThrow();
   return fromRow(row);

@@ -14,3 +14,13 @@ export function isStoreOutage(error: unknown): boolean {
   }
   return false;
 }
+
+/**
+ * SQLSTATE classes of a statement that will fail however often it is sent: bad data, a broken constraint, a syntax error. Everything else (lost
+ * connections, full disks, deadlocks, a server that restarts) is worth waiting for.
+ */
+const STATEMENT_FAULT = /^(?:0A|21|22|23|26|42|P0)...$/;
+
+export function isStatementFault(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && STATEMENT_FAULT.test(error.code);
+}

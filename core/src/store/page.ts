@@ -39,11 +39,19 @@ export function idOf(cursor: string | undefined): string | null {
   return id;
 }
 
+/** The number that a cursor of a numbered list stands at, or null at the beginning. */
+export function numberOf(cursor: string | undefined): number | null {
+  if (cursor === undefined) return null;
+  const [text = '', ...rest] = decode(cursor);
+  if (rest.length > 0 || !/^[1-9]\d{0,8}$/.test(text)) throw unusable();
+  return Number(text);
+}
+
 /** The place that a cursor of a list by time stands at, or null at the beginning. */
 export function placeOf(cursor: string | undefined, isId: (text: string) => boolean): Place | null {
   if (cursor === undefined) return null;
   const [at, id, ...rest] = decode(cursor);
-  if (at === undefined || id === undefined || rest.length > 0 || !TIME.test(at) || !/^[0-9A-Za-z-]{1,64}$/.test(id))
+  if (at === undefined || id === undefined || rest.length > 0 || !TIME.test(at) || !isId(id))
     throw unusable();
   return { at, id };
 }

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Page } from '@switchyard/plugin-sdk';
 import { sql, type Kysely, type Selectable } from 'kysely';
 import { SwitchyardError } from '../errors.ts';
-import { idOf, pageOf, type PageRequest } from './page.ts';
+import { idOf, numberOf, pageOf, type PageRequest } from './page.ts';
 import { changeProject } from './project-lock.ts';
 import type { Database, PipelinesTable } from './schema.ts';
 
@@ -201,26 +201,23 @@ export class PipelineRepository {
   }
 
   /** Newest first. */
-  async versions(
-    project: string,
-    id: string,
-    page: { readonly limit: number; readonly before: number | null },
-  ): Promise<readonly PipelineVersion[]> {
+  async versions(project: string, id: string, page: PageRequest): Promise<Page<PipelineVersion>> {
     await this.require(this.db, project, id);
+    const before = numberOf(page.cursor);
     const rows = await this.db
       .selectFrom('pipeline_versions')
       .select(['version', 'definition', 'published_at', 'published_by'])
       .where('pipeline_id', '=', id)
-      .$if(page.before !== null, (query) => query.where('version', '<', page.before))
+      .$if(before !== null, (query) => query.where('version', '<', before))
       .orderBy('version', 'desc')
-      .limit(page.limit)
+      .limit(page.limit + 1)
       .execute();
-    return rows.map((row) => ({
-      version: row.version,
-      definition: row.definition,
-      publishedAt: row.published_at,
-      publishedBy: row.published_by,
-    }));
+    return pageOf(
+      rows,
+      page.limit,
+      (row) => ({ version: row.version, definition: row.definition, publishedAt: row.published_at, publishedBy: row.published_by }),
+      ({ version }) => [String(version)],
+    );
   }
 
   async delete(project: string, id: string): Promise<void> {

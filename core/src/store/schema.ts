@@ -149,6 +149,7 @@ export interface DeliveriesTable {
   subscription_id: string;
   destination_id: string;
   event_id: string;
+  source_id: string;
   output: number;
   state: DeliveryState;
   stage: string;

@@ -30,7 +30,9 @@ export function plantCanaries<Config>(
   for (const path of secretPlaces(schema, config)) {
     const place = `/${path.join('/')}`;
     const candidates = [secrets[place], read(planted, path), `canary-${randomBytes(12).toString('hex')}`];
-    const chosen = candidates.find((text) => text !== undefined && text.length >= SEARCHABLE && fits(written(planted, path, text)));
+    const chosen = candidates.find(
+      (text) => text !== undefined && text.length >= SEARCHABLE && fits(written(planted, path, text)),
+    );
     if (chosen === undefined) {
       unplanted.push(place);
     } else {

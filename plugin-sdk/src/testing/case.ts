@@ -7,7 +7,7 @@ export interface Case {
   /** The author's reason for not holding to the rule; such a case is reported as skipped. */
   readonly waived?: string;
   /** Resolves when the plugin holds to the rule, rejects with a `ContractViolation` when it does not. Never hangs. */
-  run(): Promise<void>;
+  readonly run: () => Promise<void>;
 }
 
 /** A case before the kit gives it its deadline. */
@@ -60,6 +60,15 @@ export async function within<T>(work: Promise<T>, ms: number, late: () => Error)
 }
 
 export type Settled<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
+
+/** How a synchronous call ends. */
+export function attempt<T>(call: () => T): Settled<T> {
+  try {
+    return { ok: true, value: call() };
+  } catch (error) {
+    return { ok: false, error };
+  }
+}
 
 /** Waits for the end of `work`, however it ends; fails the case with `problem` when there is none within `ms`. */
 export function settles<T>(work: Promise<T>, ms: number, problem: string): Promise<Settled<T>> {

@@ -1,7 +1,7 @@
 import type { Lifecycle } from '../context.ts';
 import { isDeliveryError } from '../errors.ts';
 import { describeThrown, must, settles, type CaseSpec } from './case.ts';
-import { hasSecrets, openObjects, schemaProblem, unknownKeywords } from './config-schema.ts';
+import { openObjects, schemaProblem, unknownKeywords } from './config-schema.ts';
 import { sealedContext } from './context.ts';
 import { observe } from './purity.ts';
 import type { Scene } from './scene.ts';
@@ -14,7 +14,10 @@ const CLOSE_MS = 2000;
 export type Exercise<Instance> = (scene: Scene, instance: Instance) => Promise<void>;
 
 /** What holds for plugins of every kind. */
-export function commonCases<Config, Instance extends Lifecycle>(subject: Subject<Config, Instance>, exercise: Exercise<Instance>): CaseSpec<Scene>[] {
+export function commonCases<Config, Instance extends Lifecycle>(
+  subject: Subject<Config, Instance>,
+  exercise: Exercise<Instance>,
+): CaseSpec<Scene>[] {
   return [...metaCases(subject), ...lifecycleCases(subject, exercise)];
 }
 
@@ -28,9 +31,15 @@ function metaCases<Config, Instance extends Lifecycle>(subject: Subject<Config, 
         must(/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(definition.type), `the type is ${JSON.stringify(definition.type)}`);
         must(definition.title.trim() !== '', 'the title is empty');
         must(definition.summary.trim() !== '', 'the summary is empty');
-        must(!/[.!?]\s+\S/.test(definition.summary) && !definition.summary.includes('\n'), `the summary is more than one sentence: ${definition.summary}`);
+        must(
+          !/[.!?]\s+\S/.test(definition.summary) && !definition.summary.includes('\n'),
+          `the summary is more than one sentence: ${definition.summary}`,
+        );
         must(STABILITIES.has(definition.stability), `the stability is ${JSON.stringify(definition.stability)}`);
-        must(Number.isInteger(definition.configVersion) && definition.configVersion >= 1, `configVersion is ${definition.configVersion}`);
+        must(
+          Number.isInteger(definition.configVersion) && definition.configVersion >= 1,
+          `configVersion is ${definition.configVersion}`,
+        );
         const unknown = (definition.requires ?? []).filter((door) => door !== 'database');
         must(unknown.length === 0, `it requires ${unknown.join(', ')}, and there is no such door`);
       },
@@ -43,7 +52,10 @@ function metaCases<Config, Instance extends Lifecycle>(subject: Subject<Config, 
         const open = openObjects(definition.config);
         must(open.length === 0, `additionalProperties: false is missing at ${open.join(', ')}`);
         const extended = { ...definition.examples[0].config, 'a-key-nobody-knows': 1 };
-        must(schemaProblem(definition.config, extended) !== null, 'the schema lets the key "a-key-nobody-knows" through');
+        must(
+          schemaProblem(definition.config, extended) !== null,
+          'the schema lets the key "a-key-nobody-knows" through',
+        );
       },
     },
     {
@@ -83,7 +95,10 @@ function metaCases<Config, Instance extends Lifecycle>(subject: Subject<Config, 
             thrown = error;
           }
           must(thrown !== undefined, `neither the schema nor validate refuses ${text}`);
-          must(isDeliveryError(thrown) && thrown.kind === 'config', `validate refuses ${text} with ${describeThrown(thrown)}, not with a ConfigError`);
+          must(
+            isDeliveryError(thrown) && thrown.kind === 'config',
+            `validate refuses ${text} with ${describeThrown(thrown)}, not with a ConfigError`,
+          );
         }
       },
     });
@@ -91,7 +106,10 @@ function metaCases<Config, Instance extends Lifecycle>(subject: Subject<Config, 
   return cases;
 }
 
-function lifecycleCases<Config, Instance extends Lifecycle>(subject: Subject<Config, Instance>, exercise: Exercise<Instance>): CaseSpec<Scene>[] {
+function lifecycleCases<Config, Instance extends Lifecycle>(
+  subject: Subject<Config, Instance>,
+  exercise: Exercise<Instance>,
+): CaseSpec<Scene>[] {
   const { definition } = subject;
   const close = async (scene: Scene, instance: Instance, when: string): Promise<void> => {
     const end = await settles(
@@ -112,7 +130,7 @@ function lifecycleCases<Config, Instance extends Lifecycle>(subject: Subject<Con
         must(outcome.ok, `create threw ${outcome.ok ? '' : describeThrown(outcome.error)}`);
         scene.defer(() => outcome.value.close?.(new AbortController().signal));
         must(effects.length === 0, `in create, ${effects.join('; ')}`);
-        const used = [...context.recorded.doors].filter((door) => door !== 'database');
+        const used: string[] = [...context.recorded.doors].filter((door) => door !== 'database');
         if (context.recorded.queries.length > 0) used.push('database');
         must(used.length === 0, `create used context.${used.join(' and context.')}`);
       },
@@ -148,9 +166,4 @@ function lifecycleCases<Config, Instance extends Lifecycle>(subject: Subject<Con
     });
   }
   return cases;
-}
-
-/** Whether there is anything to keep secret. */
-export function keepsSecrets<Config, Instance extends Lifecycle>(subject: Subject<Config, Instance>): boolean {
-  return hasSecrets(subject.definition.config);
 }

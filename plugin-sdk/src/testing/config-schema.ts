@@ -15,14 +15,28 @@ const KEYWORDS: ReadonlySet<string> = new Set(
   allOf anyOf oneOf not if then else ${SECRET_KEYWORD} x-widget x-advanced`.split(/\s+/),
 );
 
-const SINGLE = ['items', 'additionalProperties', 'not', 'if', 'then', 'else', 'contains', 'propertyNames', 'additionalItems', 'unevaluatedProperties'];
+const SINGLE = [
+  'items',
+  'additionalProperties',
+  'not',
+  'if',
+  'then',
+  'else',
+  'contains',
+  'propertyNames',
+  'additionalItems',
+  'unevaluatedProperties',
+];
 const LISTS = ['allOf', 'anyOf', 'oneOf', 'prefixItems', 'items'];
 const MAPS = ['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas'];
 
 const isNode = (value: unknown): value is Node => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Every schema inside a schema with its place, itself first. */
-export function* subschemas(schema: unknown, path = 'config'): Generator<{ readonly path: string; readonly node: Node }> {
+export function* subschemas(
+  schema: unknown,
+  path = 'config',
+): Generator<{ readonly path: string; readonly node: Node }> {
   if (!isNode(schema)) return;
   yield { path, node: schema };
   for (const key of SINGLE) yield* subschemas(schema[key], `${path}/${key}`);
@@ -41,7 +55,8 @@ export function openObjects(schema: ConfigSchema): readonly string[] {
   const open: string[] = [];
   for (const { path, node } of subschemas(schema)) {
     const isObject = node['type'] === 'object' || isNode(node['properties']);
-    const isRecord = node['properties'] === undefined && (isNode(node['patternProperties']) || isNode(node['additionalProperties']));
+    const isRecord =
+      node['properties'] === undefined && (isNode(node['patternProperties']) || isNode(node['additionalProperties']));
     const closed = node['additionalProperties'] === false || node['unevaluatedProperties'] === false;
     if (isObject && !isRecord && !closed) open.push(path);
   }
@@ -64,11 +79,17 @@ export function hasSecrets(schema: ConfigSchema): boolean {
 export function schemaProblem(schema: ConfigSchema, config: unknown): string | null {
   if (Value.Check(schema, config)) return null;
   const [first] = Value.Errors(schema, config);
-  return first === undefined ? 'it does not fit the schema' : `${first.instancePath === '' ? 'the whole' : first.instancePath} ${first.message}`;
+  return first === undefined
+    ? 'it does not fit the schema'
+    : `${first.instancePath === '' ? 'the whole' : first.instancePath} ${first.message}`;
 }
 
 /** The places of secrets in a configuration: those that are filled, and those that could be. */
-export function* secretPlaces(schema: unknown, value: unknown, path: readonly string[] = []): Generator<readonly string[]> {
+export function* secretPlaces(
+  schema: unknown,
+  value: unknown,
+  path: readonly string[] = [],
+): Generator<readonly string[]> {
   if (!isNode(schema)) return;
   if (schema[SECRET_KEYWORD] === true) {
     yield path;

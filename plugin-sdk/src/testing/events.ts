@@ -38,8 +38,16 @@ export function anEvent(overrides: Partial<Event> = {}): Event {
 }
 
 /** Events as a batch for a destination, as a first attempt at a place of its own in the log. */
-export function aBatch(events: readonly Event[], overrides: { readonly position?: BatchPosition | null; readonly attempt?: number } = {}): DeliveryBatch {
-  const items = events.map((event, offset): DeliveryItem => ({ id: event.id, event, offset, attempt: overrides.attempt ?? 1 }));
+export function aBatch(
+  events: readonly Event[],
+  overrides: { readonly position?: BatchPosition | null; readonly attempt?: number } = {},
+): DeliveryBatch {
+  const items = events.map((event, offset): DeliveryItem => ({
+    id: event.id,
+    event,
+    offset,
+    attempt: overrides.attempt ?? 1,
+  }));
   const own = { subscription: anEventId(), partition: 'kit-0', first: 0, last: Math.max(0, events.length - 1) };
   return { position: overrides.position === undefined ? own : overrides.position, items };
 }
@@ -75,12 +83,41 @@ export function copyOf<T>(value: T): T {
 export function hostileEvents(): ReadonlyMap<string, Event> {
   return new Map([
     ['metadata nested 64 levels', looseEvent({ metadata: nested(64) })],
-    ['__proto__ as a key of its own', looseEvent({ metadata: JSON.parse('{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}') as JsonObject })],
+    [
+      '__proto__ as a key of its own',
+      looseEvent({
+        metadata: JSON.parse(
+          '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}',
+        ) as JsonObject,
+      }),
+    ],
     ['empty metadata', looseEvent({ metadata: {} })],
     ['no user and no client', looseEvent({ user_id: null, context: { ip_address: null, user_agent: null } })],
-    ['names of object members', looseEvent({ event_name: 'toString', user_id: '__proto__', metadata: { hasOwnProperty: 1, toString: 'x', valueOf: null, length: -1, then: 'now' } })],
-    ['unicode', looseEvent({ event_name: 'paid 💶', user_id: 'Ünï-\u202e-\u{1F468}\u200d\u{1F469}', metadata: { 'ключ\u2028': '值\r\n\t"\\', '': 'empty key', 'a.b': 'dot' } })],
-    ['numbers that a double cannot hold', looseEvent({ metadata: { big: rawJson.rawJSON('12345678901234567890'), list: [rawJson.rawJSON('0.12345678901234567890'), 1e308, -0] } })],
+    [
+      'names of object members',
+      looseEvent({
+        event_name: 'toString',
+        user_id: '__proto__',
+        metadata: { hasOwnProperty: 1, toString: 'x', valueOf: null, length: -1 },
+      }),
+    ],
+    [
+      'unicode',
+      looseEvent({
+        event_name: 'paid 💶',
+        user_id: 'Ünï-\u202e-\u{1F468}\u200d\u{1F469}',
+        metadata: { 'ключ\u2028': '值\r\n\t"\\', '': 'empty key', 'a.b': 'dot' },
+      }),
+    ],
+    [
+      'numbers that a double cannot hold',
+      looseEvent({
+        metadata: {
+          big: rawJson.rawJSON('12345678901234567890'),
+          list: [rawJson.rawJSON('0.12345678901234567890'), 1e308, -0],
+        },
+      }),
+    ],
     ['arrays where objects are usual', looseEvent({ metadata: { address: [], tags: [[[]]], plan: { pro: null } } })],
   ]);
 }

@@ -30,7 +30,8 @@ function search(value: unknown, path: string, needles: readonly string[], seen: 
 
 function partsOf(value: object): Iterable<readonly [string, unknown]> {
   if (value instanceof Uint8Array) return [['bytes', Buffer.from(value).toString('latin1')]];
-  if (value instanceof Map) return [...value].flatMap(([key, part], at) => [[`key ${at}`, key] as const, [`${String(key)}`, part] as const]);
+  if (value instanceof Map)
+    return [...value].flatMap(([key, part], at) => [[`key ${at}`, key] as const, [String(key), part] as const]);
   if (value instanceof Set) return [...value].map((part, at) => [String(at), part] as const);
   const own = Object.entries(value);
   if (!(value instanceof Error)) return own;
@@ -45,7 +46,9 @@ export function formsOf(secret: string): readonly string[] {
   const bytes = Buffer.from(secret);
   const forms = [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), bytes.toString('hex')];
   for (const shift of [0, 1, 2]) {
-    const text = Buffer.concat([Buffer.alloc(shift), bytes]).toString('base64').replaceAll('=', '');
+    const text = Buffer.concat([Buffer.alloc(shift), bytes])
+      .toString('base64')
+      .replaceAll('=', '');
     // The characters at both ends also hold bits of the neighbours.
     const inner = text.slice(shift === 0 ? 0 : shift + 1, (shift + bytes.length) % 3 === 0 ? undefined : -1);
     forms.push(inner, inner.replaceAll('+', '-').replaceAll('/', '_'));

@@ -76,7 +76,9 @@ function readBody(incoming: IncomingMessage, done: (body: string) => void): void
 }
 
 function flatten(incoming: IncomingMessage): Record<string, string> {
-  return Object.fromEntries(Object.entries(incoming.headersDistinct).map(([name, values]) => [name, (values ?? []).join(', ')]));
+  return Object.fromEntries(
+    Object.entries(incoming.headersDistinct).map(([name, values]) => [name, (values ?? []).join(', ')]),
+  );
 }
 
 export function answer({ status, headers = {}, body = '' }: Answer): Treatment {

@@ -19,7 +19,8 @@ export interface TestHttpClientOptions {
 export function testHttpClient(options: TestHttpClientOptions = {}): HttpClient {
   const cap = Math.min(options.timeoutCapMs ?? MAX_TIMEOUT_MS, MAX_TIMEOUT_MS);
   return {
-    request: (request, signal) => new Exchange(request, Math.min(request.timeoutMs ?? DEFAULT_TIMEOUT_MS, cap)).run(signal),
+    request: (request, signal) =>
+      new Exchange(request, Math.min(request.timeoutMs ?? DEFAULT_TIMEOUT_MS, cap)).run(signal),
   };
 }
 
@@ -45,7 +46,10 @@ class Exchange {
       return await new Promise<HttpResponse>((resolve, reject) => {
         onAbort = () => reject(signal.reason as Error);
         signal.addEventListener('abort', onAbort, { once: true });
-        timer = setTimeout(() => reject(new RetryableError(`No complete answer within ${this.#timeoutMs} ms.`, { code: 'TIMED_OUT' })), this.#timeoutMs);
+        timer = setTimeout(
+          () => reject(new RetryableError(`No complete answer within ${this.#timeoutMs} ms.`, { code: 'TIMED_OUT' })),
+          this.#timeoutMs,
+        );
         outgoing.on('error', (error) => reject(fromNode(error)));
         outgoing.on('response', (incoming) => this.#read(incoming, resolve, reject));
         outgoing.end(this.#request.body);
@@ -65,11 +69,18 @@ class Exchange {
       // No agent: nothing is kept alive between requests.
       return open(url, { method, headers: { 'accept-encoding': 'identity', ...headers }, agent: false });
     } catch (error) {
-      throw new ConfigError(`The request cannot be sent: ${error instanceof Error ? error.message : String(error)}`, { code: 'REQUEST_INVALID', cause: error });
+      throw new ConfigError(`The request cannot be sent: ${error instanceof Error ? error.message : String(error)}`, {
+        code: 'REQUEST_INVALID',
+        cause: error,
+      });
     }
   }
 
-  #read(incoming: IncomingMessage, resolve: (response: HttpResponse) => void, reject: (error: DeliveryError) => void): void {
+  #read(
+    incoming: IncomingMessage,
+    resolve: (response: HttpResponse) => void,
+    reject: (error: DeliveryError) => void,
+  ): void {
     const answer = (truncated: boolean): void =>
       resolve({
         status: incoming.statusCode ?? 0,

@@ -6,14 +6,19 @@ const DEEPEST = 200;
 export function jsonProblem(value: unknown, path: string, depth = 0): string | null {
   if (value === null || typeof value === 'string' || typeof value === 'boolean' || isRawNumber(value)) return null;
   if (typeof value === 'number') return Number.isFinite(value) ? null : `${path} is ${value}, which JSON cannot hold`;
-  if (typeof value !== 'object') return `${path} is ${value === undefined ? 'undefined' : `a ${typeof value}`}, which JSON cannot hold`;
+  if (typeof value !== 'object')
+    return `${path} is ${value === undefined ? 'undefined' : `a ${typeof value}`}, which JSON cannot hold`;
   if (depth > DEEPEST) return `${path} is nested too deeply, or contains itself`;
   if (Array.isArray(value)) return firstProblem(value.entries(), path, depth);
   if (!isPlain(value)) return `${path} is not a plain object: its prototype is another`;
   return firstProblem(Object.entries(value), path, depth);
 }
 
-function firstProblem(parts: Iterable<readonly [string | number, unknown]>, path: string, depth: number): string | null {
+function firstProblem(
+  parts: Iterable<readonly [string | number, unknown]>,
+  path: string,
+  depth: number,
+): string | null {
   for (const [key, part] of parts) {
     const problem = jsonProblem(part, `${path}.${key}`, depth + 1);
     if (problem !== null) return problem;

@@ -1,5 +1,6 @@
 import { AsyncResource, createHook, executionAsyncId } from 'node:async_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { attempt, type Settled } from './case.ts';
 
 /** Plain language: they do nothing outside the process. */
 const HARMLESS: ReadonlySet<string> = new Set(['PROMISE', 'Microtask', 'TickObject']);
@@ -8,7 +9,7 @@ const HARMLESS: ReadonlySet<string> = new Set(['PROMISE', 'Microtask', 'TickObje
 const NOBODYS: ReadonlySet<string> = new Set(['NODE_ENV']);
 
 export interface Observed<T> {
-  readonly outcome: { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
+  readonly outcome: Settled<T>;
   /** What it reached for, in words; empty when it was pure. */
   readonly effects: readonly string[];
 }
@@ -38,14 +39,8 @@ export async function observe<T>(work: () => T): Promise<Observed<T>> {
     effects.add('it called the global fetch');
     return fetch(...args);
   };
-  let outcome: Observed<T>['outcome'];
-  try {
-    outcome = { ok: true, value: scope.runInAsyncScope(work) };
-  } catch (error) {
-    outcome = { ok: false, error };
-  } finally {
-    process.env = env;
-  }
+  const outcome = attempt(() => scope.runInAsyncScope(work));
+  process.env = env;
   // What an asynchronous function that nobody awaits does after its first await belongs to it.
   await nextTurn();
   globalThis.fetch = fetch;

@@ -1,28 +1,43 @@
 import type { Json } from '../event.ts';
-import type { DraftResult, PullSource, PushSource, Receipt, SourceDefinition, SourceReply, SourceRequest } from '../source.ts';
-import { describeThrown, must, settles, type CaseSpec } from './case.ts';
+import type {
+  DraftResult,
+  PullSource,
+  PushSource,
+  Receipt,
+  SourceDefinition,
+  SourceReply,
+  SourceRequest,
+} from '../source.ts';
+import { attempt, describeThrown, must, settles, type CaseSpec } from './case.ts';
 import { commonCases, type Exercise } from './common-cases.ts';
 import { anEventId, aRequest, copyOf, deepFreeze } from './events.ts';
-import { jsonProblem } from './json-value.ts';
 import type { RequestSample, SourceKitOptions } from './options.ts';
 import { observe } from './purity.ts';
 import type { Scene } from './scene.ts';
+import { claimsByStatusOrError, idsIn, mixesOf, receiptProblem, replyProblem, summaryOf } from './source-receipts.ts';
 import { Subject } from './subject.ts';
 
 type Source = PushSource | PullSource;
 type Accepted = Extract<Receipt, { readonly action: 'accept' }>;
 
 const STOP_MS = 1000;
+const NO_SAMPLES = 'give the kit sample requests through options.samples';
 
-export function sourceCases<Config>(definition: SourceDefinition<Config>, options: SourceKitOptions<Config>): { readonly subject: Subject<Config, Source>; readonly cases: CaseSpec<Scene>[] } {
+export function sourceCases<Config>(
+  definition: SourceDefinition<Config>,
+  options: SourceKitOptions<Config>,
+): { readonly subject: Subject<Config, Source>; readonly cases: CaseSpec<Scene>[] } {
   const subject = new Subject<Config, Source>(definition, options);
   const samples = options.samples ?? [];
   const exercise: Exercise<Source> = async (scene, instance) => {
-    for (const { request } of samples) if ('receive' in instance) instance.receive(request);
-    if ('run' in instance) await instance.run(() => Promise.resolve([]), AbortSignal.abort(new Error('aborted by the kit')));
-    await scene.hear('use', () => undefined);
+    if ('run' in instance)
+      return instance.run(() => Promise.resolve([]), AbortSignal.abort(new Error('aborted by the kit')));
+    for (const { request } of samples) await scene.hear('receive', () => instance.receive(copyOf(request)));
   };
-  const own = definition.routes.length > 0 ? pushCases(definition, subject, samples, options.claims ?? claimsByStatusOrError) : pullCases(subject);
+  const own =
+    definition.routes.length > 0
+      ? pushCases(definition, subject, samples, options.claims ?? claimsByStatusOrError)
+      : pullCases(subject);
   return { subject, cases: [...commonCases(subject, exercise), ...own] };
 }
 
@@ -56,22 +71,27 @@ function pushCases<Config>(
       name: 'finds the credential of each sample request',
       rule: 'credential finds the API key wherever the clients of this source put it.',
       async body() {
-        must(samples.length > 0, 'give the kit sample requests through options.samples');
+        must(samples.length > 0, NO_SAMPLES);
         for (const { request, credential } of samples) {
           const found = definition.credential(deepFreeze(copyOf(request)));
-          must(found === credential, `for ${requestLine(request)} it found ${JSON.stringify(found)} instead of ${JSON.stringify(credential)}`);
+          must(
+            found === credential,
+            `for ${requestLine(request)} it found ${JSON.stringify(found)} instead of ${JSON.stringify(credential)}`,
+          );
         }
       },
     },
     {
       name: 'finds no credential where there is none, without throwing',
       rule: 'credential is called for every request, whatever it looks like: it returns undefined or what it found.',
-      async body(scene) {
+      async body() {
         for (const request of oddRequests(definition.routes[0]?.name ?? '')) {
-          const { outcome } = await observe(() => definition.credential(request));
-          scene.evidence.add('credential', outcome);
-          must(outcome.ok, `for ${requestLine(request)} it threw ${outcome.ok ? '' : describeThrown(outcome.error)}`);
-          must(outcome.value === undefined || typeof outcome.value === 'string', `for ${requestLine(request)} it returned a ${typeof outcome.value}`);
+          const found = attempt(() => definition.credential(request));
+          must(found.ok, `for ${requestLine(request)} it threw ${found.ok ? '' : describeThrown(found.error)}`);
+          must(
+            found.value === undefined || typeof found.value === 'string',
+            `for ${requestLine(request)} it returned a ${typeof found.value}`,
+          );
         }
       },
     },
@@ -81,16 +101,29 @@ function pushCases<Config>(
       async body(scene) {
         const { instance, context } = await subject.start(scene);
         must('receive' in instance, 'the definition has routes and the instance has no receive');
+        must(samples.length > 0, NO_SAMPLES);
         for (const { request } of samples) {
           const loose = copyOf(request);
           const first = await observe(() => instance.receive(loose));
-          must(first.outcome.ok, `for ${requestLine(request)}, receive threw ${first.outcome.ok ? '' : describeThrown(first.outcome.error)}`);
-          must(JSON.stringify(loose) === JSON.stringify(request), `for ${requestLine(request)}, receive changed the request`);
+          must(
+            first.outcome.ok,
+            `for ${requestLine(request)}, receive threw ${first.outcome.ok ? '' : describeThrown(first.outcome.error)}`,
+          );
+          must(
+            JSON.stringify(loose) === JSON.stringify(request),
+            `for ${requestLine(request)}, receive changed the request`,
+          );
           must(first.effects.length === 0, `for ${requestLine(request)}, in receive, ${first.effects.join('; ')}`);
           const frozen = await observe(() => instance.receive(deepFreeze(copyOf(request))));
-          must(frozen.outcome.ok && JSON.stringify(frozen.outcome.value) === JSON.stringify(first.outcome.value), `for ${requestLine(request)}, the second receipt differs from the first`);
+          must(
+            frozen.outcome.ok && JSON.stringify(frozen.outcome.value) === JSON.stringify(first.outcome.value),
+            `for ${requestLine(request)}, the second receipt differs from the first`,
+          );
         }
-        must(context.recorded.doors.size === 0, `receive used context.${[...context.recorded.doors].join(', context.')}`);
+        must(
+          context.recorded.doors.size === 0,
+          `receive used context.${[...context.recorded.doors].join(', context.')}`,
+        );
       },
     },
     {
@@ -98,12 +131,18 @@ function pushCases<Config>(
       rule: 'A receipt accepts drafts, rejects with a status, a code and a message, or answers a challenge.',
       async body(scene) {
         const instance = await start(scene);
-        must(samples.some(({ receipt }) => receipt === 'accept'), 'none of options.samples is one that is accepted');
+        must(
+          samples.some(({ receipt }) => receipt === 'accept'),
+          'none of options.samples is one that is accepted',
+        );
         for (const { request, receipt: wanted } of samples) {
           const receipt = await scene.hear('receive', () => instance.receive(copyOf(request)));
           const problem = receiptProblem(receipt);
           must(problem === null, `for ${requestLine(request)}, ${problem ?? ''}`);
-          must(receipt.action === wanted, `for ${requestLine(request)} the receipt is "${receipt.action}" instead of "${wanted}"`);
+          must(
+            receipt.action === wanted,
+            `for ${requestLine(request)} the receipt is "${receipt.action}" instead of "${wanted}"`,
+          );
         }
       },
     },
@@ -147,9 +186,15 @@ function pushCases<Config>(
             const reply = await scene.hear('reply', () => accepted.reply(results));
             const given = new Set(results.map((result) => (result.ok ? result.id : '')));
             const invented = idsIn(reply.body).find((id) => !given.has(id));
-            must(invented === undefined, `with ${summaryOf(results)}, the reply contains the id ${invented ?? ''}, which no draft got`);
+            must(
+              invented === undefined,
+              `with ${summaryOf(results)}, the reply contains the id ${invented ?? ''}, which no draft got`,
+            );
             const claimed = results.findIndex((result, index) => !result.ok && claims(reply, index, results));
-            must(claimed < 0, `with ${summaryOf(results)}, the reply (${reply.status}) says nothing of the failure of draft ${claimed}`);
+            must(
+              claimed < 0,
+              `with ${summaryOf(results)}, the reply (${reply.status}) says nothing of the failure of draft ${claimed}`,
+            );
           }
         }
       },
@@ -160,7 +205,8 @@ function pushCases<Config>(
 function pullCases<Config>(subject: Subject<Config, Source>): CaseSpec<Scene>[] {
   const emits = {
     'before anything could be stored': (): Promise<readonly DraftResult[]> => new Promise(() => {}),
-    'while it runs': (drafts: readonly unknown[]) => Promise.resolve(drafts.map(() => ({ ok: true as const, id: anEventId() }))),
+    'while it runs': (drafts: readonly unknown[]) =>
+      Promise.resolve(drafts.map(() => ({ ok: true as const, id: anEventId() }))),
   };
   return [
     {
@@ -180,68 +226,38 @@ function pullCases<Config>(subject: Subject<Config, Source>): CaseSpec<Scene>[] 
   ];
 }
 
-async function acceptedSamples(scene: Scene, instance: PushSource, samples: readonly RequestSample[]): Promise<readonly Accepted[]> {
-  const receipts = await Promise.all(samples.map(({ request }) => scene.hear('receive', () => instance.receive(copyOf(request)))));
-  const accepted = receipts.filter((receipt): receipt is Accepted => receipt.action === 'accept' && receipt.drafts.length > 0);
+async function acceptedSamples(
+  scene: Scene,
+  instance: PushSource,
+  samples: readonly RequestSample[],
+): Promise<readonly Accepted[]> {
+  const receipts = await Promise.all(
+    samples.map(({ request }) => scene.hear('receive', () => instance.receive(copyOf(request)))),
+  );
+  const accepted = receipts.filter(
+    (receipt): receipt is Accepted => receipt.action === 'accept' && receipt.drafts.length > 0,
+  );
   must(accepted.length > 0, 'none of options.samples gave a receipt that accepts a draft');
   return accepted;
-}
-
-/** All stored, none stored, and each one alone not stored. */
-function mixesOf(count: number): readonly (readonly DraftResult[])[] {
-  const mix = (failed: (index: number) => boolean): DraftResult[] =>
-    Array.from({ length: count }, (_, index) =>
-      failed(index) ? { ok: false, error: { code: 'KIT_REFUSED', message: `The kit refused draft number ${index}.` } } : { ok: true, id: anEventId() },
-    );
-  const single = count === 1 ? [] : Array.from({ length: Math.min(count, 20) }, (_, failed) => mix((index) => index === failed));
-  return [mix(() => false), mix(() => true), ...single];
-}
-
-function summaryOf(results: readonly DraftResult[]): string {
-  return `${results.filter((result) => result.ok).length} of ${results.length} drafts stored`;
-}
-
-function claimsByStatusOrError(reply: SourceReply, index: number, results: readonly DraftResult[]): boolean {
-  const result = results[index];
-  if (result === undefined || result.ok || reply.status >= 400) return false;
-  const text = JSON.stringify(reply.body);
-  return !text.includes(result.error.code) && !text.includes(result.error.message);
-}
-
-function idsIn(body: Json): readonly string[] {
-  return JSON.stringify(body).match(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi) ?? [];
-}
-
-function receiptProblem(receipt: Receipt): string | null {
-  switch (receipt.action) {
-    case 'accept':
-      if (!Array.isArray(receipt.drafts)) return 'the drafts of the receipt are no array';
-      return typeof receipt.reply === 'function' ? null : 'the receipt has no reply';
-    case 'reject':
-      if (!Number.isInteger(receipt.status) || receipt.status < 400 || receipt.status > 599) return `it is rejected with the status ${receipt.status}`;
-      if (!/^[A-Z][A-Z0-9_]*$/.test(receipt.code)) return `it is rejected with the code ${JSON.stringify(receipt.code)}, which is not in UPPER_SNAKE`;
-      return receipt.message.trim() === '' ? 'it is rejected without a message' : null;
-    case 'challenge':
-      return replyProblem(receipt.reply);
-    default:
-      return `the receipt has the action ${JSON.stringify((receipt as { readonly action: unknown }).action)}`;
-  }
-}
-
-function replyProblem(reply: SourceReply): string | null {
-  if (!Number.isInteger(reply.status) || reply.status < 200 || reply.status > 599) return `the reply has the status ${reply.status}`;
-  if (reply.status >= 300 && reply.status < 400) return `the reply has the status ${reply.status}: clients take a redirect for success`;
-  for (const [name, value] of Object.entries(reply.headers ?? {})) {
-    if (!/^[A-Za-z0-9-]+$/.test(name) || typeof value !== 'string' || /[\r\n\0]/.test(value)) return `the reply's header ${JSON.stringify(name)} is not well-formed`;
-  }
-  const problem = jsonProblem(reply.body, 'body');
-  return problem === null ? null : `in the reply, ${problem}`;
 }
 
 /** What scanners and broken clients send. */
 function oddRequests(route: string): readonly SourceRequest[] {
   const authorizations = ['', 'Basic', 'Basic %%%', 'Bearer', 'Bearer ', 'Digest x', ' '];
-  const bodies: readonly (Json | undefined)[] = [null, [], {}, '', 0, false, [null], [[]], { batch: null }, { batch: {} }, { events: 'x' }, { events: [null, 1, 'x', []] }];
+  const bodies: readonly (Json | undefined)[] = [
+    null,
+    [],
+    {},
+    '',
+    0,
+    false,
+    [null],
+    [[]],
+    { batch: null },
+    { batch: {} },
+    { events: 'x' },
+    { events: [null, 1, 'x', []] },
+  ];
   return [
     aRequest({ route }),
     ...authorizations.map((authorization) => aRequest({ route, headers: { authorization } })),

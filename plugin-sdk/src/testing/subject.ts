@@ -29,10 +29,16 @@ export interface StartOptions<Config> {
 export class Subject<Config, Instance extends Lifecycle> {
   readonly definition: Definition<Config, Instance>;
   readonly options: KitOptions<Config>;
+  /** Every secret that an instance has been given so far. */
+  readonly canaries = new Set<string>();
   /** The configuration for cases that need none in particular; may set up a receiver for the time of the scene. */
   readonly #everyday: (scene: Scene) => Config | Promise<Config>;
 
-  constructor(definition: Definition<Config, Instance>, options: KitOptions<Config>, everyday?: (scene: Scene) => Config | Promise<Config>) {
+  constructor(
+    definition: Definition<Config, Instance>,
+    options: KitOptions<Config>,
+    everyday?: (scene: Scene) => Config | Promise<Config>,
+  ) {
     this.definition = definition;
     this.options = options;
     this.#everyday = everyday ?? (() => options.config ?? definition.examples[0].config);
@@ -54,8 +60,12 @@ export class Subject<Config, Instance extends Lifecycle> {
     }
   }
 
+  /** Fills every secret with something that can be found again, and remembers what. */
   plant(config: Config): Planted<Config> {
-    return plantCanaries(this.definition.config, config, this.options.secrets ?? {}, (candidate) => this.problemOf(candidate) === null);
+    const fits = (candidate: Config): boolean => this.problemOf(candidate) === null;
+    const planted = plantCanaries(this.definition.config, config, this.options.secrets ?? {}, fits);
+    for (const canary of planted.canaries) this.canaries.add(canary);
+    return planted;
   }
 
   async everydayConfig(scene: Scene): Promise<Config> {
@@ -85,7 +95,10 @@ export class Subject<Config, Instance extends Lifecycle> {
 
   async #database(): Promise<{ readonly database?: Kysely<unknown> }> {
     if (!this.declaresDatabase) return {};
-    must(this.options.database !== undefined, "the plugin declares requires: ['database']; give the kit one through options.database");
+    must(
+      this.options.database !== undefined,
+      "the plugin declares requires: ['database']; give the kit one through options.database",
+    );
     return { database: await this.options.database() };
   }
 }

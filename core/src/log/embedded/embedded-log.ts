@@ -297,6 +297,7 @@ export class EmbeddedLog implements EventLog {
       removed += header.count;
     }
     if (doomed.length === 0) return 0;
+    for (const { key } of doomed) this.cache.drop(keyOf(partition), key[2]);
     await root.batch(() => {
       for (const { key, names } of doomed) {
         void entries.remove(key);

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { Event } from '@switchyard/plugin-sdk';
-import { parseStored } from '../../event/json.ts';
+import { parseExact } from '../../event/json.ts';
 import type { LogEvent, LogRecord } from '../event-log.ts';
 
 /**
@@ -64,7 +64,7 @@ export function decodeHeader(entry: Buffer): EntryHeader {
 
 export function decodeEvents(entry: Buffer, header: EntryHeader, first: number): readonly LogEvent[] {
   const body = entry.toString('utf8', FIXED + entry.readUInt32LE(5));
-  return placeEvents(parseStored(body, header.exact) as readonly Event[], header.runs, first);
+  return placeEvents((header.exact ? parseExact(body) : JSON.parse(body)) as readonly Event[], header.runs, first);
 }
 
 /** Puts offsets and sources to the events of one entry. */

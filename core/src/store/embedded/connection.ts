@@ -16,7 +16,8 @@ export class EmbeddedConnection extends Duplex {
   }
 
   connect(): this {
-    this.#thread.ready.then(
+    // The one before may have left a transaction open, and there is only one session.
+    this.#thread.reset().then(
       () => this.emit('connect'),
       (error: Error) => this.destroy(error),
     );
@@ -29,9 +30,9 @@ export class EmbeddedConnection extends Duplex {
 
   // pg corks while it writes the messages of a query: they arrive, and cross to the thread, together.
   override _writev(writes: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this.#thread.exchange(Buffer.concat(writes.map(({ chunk }) => chunk))).then(
+    this.#thread.exchange(writes.map(({ chunk }) => chunk)).then(
       (answer) => {
-        if (answer.length > 0) this.push(answer);
+        if (answer.length > 0) this.push(Buffer.from(answer.buffer));
         done();
       },
       (error: Error) => done(error),
@@ -41,11 +42,6 @@ export class EmbeddedConnection extends Duplex {
   override _final(done: (error?: Error | null) => void): void {
     this.push(null);
     done();
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const end = (): void => done(error);
-    this.#thread.reset().then(end, end);
   }
 
   // What else pg calls on a socket means nothing here.

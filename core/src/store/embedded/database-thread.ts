@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { Reply, Request } from './protocol.ts';
+import { joinBytes, type Reply, type Request } from './protocol.ts';
 
 type RequestBody = Request extends infer Each ? (Each extends Request ? Omit<Each, 'id'> : never) : never;
 
@@ -20,7 +20,7 @@ export class EmbeddedDatabaseStopped extends Error {
 /**
  * The main thread's side of the embedded database. PGlite runs in a thread of its own because a query blocks its
  * thread until it is done. When that thread ends unasked, every call that waits rejects with EmbeddedDatabaseStopped,
- * every later one does at once, and `onStopped` is called once.
+ * every later one does at once, and `onStopped` is called once (unless it has never been ready: then `ready` says so).
  */
 export class DatabaseThread {
   /** Settles when the database is open. */
@@ -41,14 +41,15 @@ export class DatabaseThread {
     const opened = Promise.withResolvers<void>();
     const exited = Promise.withResolvers<void>();
     this.ready = opened.promise;
-    // Who awaits it sees the failure; who does not is told by onStopped.
-    this.ready.catch(() => undefined);
     this.#exited = exited.promise;
 
+    let isReady = false;
     let reason: string | undefined;
     this.#worker.on('message', (reply: Reply) => {
-      if (reply.type === 'ready') opened.resolve();
-      else if (reply.type === 'fatal') reason = reply.reason;
+      if (reply.type === 'ready') {
+        isReady = true;
+        opened.resolve();
+      } else if (reply.type === 'fatal') reason = reply.reason;
       else this.#settle(reply.id, reply.bytes);
     });
     this.#worker.on('error', (error) => {
@@ -60,16 +61,16 @@ export class DatabaseThread {
       for (const { reject } of this.#waiting.values()) reject(this.#stopped);
       this.#waiting.clear();
       exited.resolve();
-      if (!this.#closing) onStopped(this.#stopped);
+      if (isReady && !this.#closing) onStopped(this.#stopped);
     });
   }
 
-  /** Sends whole messages of PostgreSQL's protocol; resolves with all that the database answers to them. */
-  exchange(bytes: Uint8Array): Promise<Uint8Array> {
-    return this.#request({ type: 'exchange', bytes });
+  /** Sends whole messages of PostgreSQL's protocol, Query or Sync last; resolves with all that the database answers. */
+  exchange(messages: readonly Uint8Array[]): Promise<Uint8Array> {
+    return this.#request({ type: 'exchange', bytes: joinBytes(messages) });
   }
 
-  /** Rolls back what a connection has left open, so that the next one finds a clean session. */
+  /** Rolls back what has been left open and forgets the session's settings. */
   async reset(): Promise<void> {
     await this.#request({ type: 'reset' });
   }
@@ -89,7 +90,7 @@ export class DatabaseThread {
     const id = ++this.#lastId;
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     this.#waiting.set(id, { resolve, reject });
-    this.#worker.postMessage({ ...body, id });
+    this.#worker.postMessage({ ...body, id }, body.type === 'exchange' ? [body.bytes.buffer] : []);
     return promise;
   }
 

@@ -18,6 +18,9 @@ const startParams = [
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
 ];
 
+/** PGlite's private POSTGRES_MAIN_LONGJMP. */
+const JUMP_TO_MAIN_LOOP = 100;
+
 /**
  * Opens the PGlite database in a folder, making it first if there is none.
  * A new one is made beside its place, fsynced whole and then renamed: a power cut leaves either a complete database
@@ -43,9 +46,39 @@ async function create(directory: string, onFailure: (error: unknown) => never): 
 
 async function open(directory: string, onFailure: (error: unknown) => never): Promise<PGlite> {
   const durableFs = new DurableFs(directory, onFailure);
-  const engine = await PGlite.create({ fs: durableFs, startParams });
+  let lastWords = '';
+  const engine = await PGlite.create({
+    fs: durableFs,
+    startParams,
+    onStderr: (text) => {
+      if (/\b(PANIC|FATAL)\b/.test(text)) lastWords = text;
+      return false;
+    },
+  });
+  endOnCrash(engine, (error) => {
+    const said = lastWords || (error instanceof Error ? error.message : String(error));
+    onFailure(new Error(`PGlite crashed in the middle of a query: ${said}`));
+  });
   await checkDurability(engine, durableFs);
   return engine;
+}
+
+/**
+ * PGlite swallows what ends PostgreSQL (a PANIC on a full disk, a stack overflow) and goes on with what is left of it:
+ * statements then seem to succeed without a row, or never end. PostgreSQL's own errors are one kind of exception, a
+ * jump back to its main loop; any other is the end.
+ */
+function endOnCrash(engine: PGlite, onCrash: (error: unknown) => void): void {
+  const module = engine.Module;
+  const mainLoopOnce = module._PostgresMainLoopOnce;
+  module._PostgresMainLoopOnce = () => {
+    try {
+      mainLoopOnce();
+    } catch (error) {
+      if ((error as { status?: unknown }).status !== JUMP_TO_MAIN_LOOP) onCrash(error);
+      throw error;
+    }
+  };
 }
 
 /** DurableFs hangs on undocumented parts of PGlite: better no start than a promise that an update has quietly broken. */

@@ -3,15 +3,16 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { PGlite } from '@electric-sql/pglite';
 import { openEngine } from './engine.ts';
-import type { Reply, Request } from './protocol.ts';
+import { joinBytes, type Reply, type Request } from './protocol.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('this file runs as a worker thread');
 
-const EMPTY = new Uint8Array();
 const SYNC = Buffer.from([0x53, 0, 0, 0, 4]);
 
-const send = (reply: Reply): void => port.postMessage(reply);
+function send(reply: Reply): void {
+  port?.postMessage(reply, reply.type === 'done' ? [reply.bytes.buffer] : []);
+}
 
 function fail(error: unknown): never {
   send({ type: 'fatal', reason: error instanceof Error ? error.message : String(error) });
@@ -31,28 +32,28 @@ try {
   fail(error);
 }
 
-async function handle(engine: PGlite, request: Request): Promise<Uint8Array> {
+async function handle(engine: PGlite, request: Request): Promise<Uint8Array<ArrayBuffer>> {
   switch (request.type) {
     case 'exchange':
       return await exchange(engine, request.bytes);
     case 'reset':
       // The Sync ends an exchange that was left halfway; ROLLBACK and DISCARD must come one by one, outside a transaction.
       await exchange(engine, Buffer.concat([SYNC, simpleQuery('rollback'), simpleQuery('discard all')]));
-      return EMPTY;
+      return new Uint8Array();
     case 'close':
       await engine.close();
-      return EMPTY;
+      return new Uint8Array();
   }
 }
 
-async function exchange(engine: PGlite, bytes: Uint8Array): Promise<Uint8Array> {
+async function exchange(engine: PGlite, bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   await engine.execProtocolRawStream(bytes, {
     syncToFs: false,
     // A view of PGlite's memory, which it goes on to reuse.
     onRawData: (chunk) => chunks.push(Uint8Array.from(chunk)),
   });
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+  return joinBytes(chunks);
 }
 
 function simpleQuery(sql: string): Buffer {

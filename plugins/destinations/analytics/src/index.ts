@@ -22,12 +22,19 @@ export default defineDestination<AnalyticsConfig>({
       deliver: (batch, signal) => storeBatch(store, batch, signal),
       series: (query, signal) => readSeries(database, project.id, query, signal),
       check: async (signal) => {
-        const counted = sql<{ some: boolean }>`
+        const counted = () =>
+          sql<{ some: boolean }>`
           select exists (select from aggregates where project_id = ${project.id}::uuid) as some
         `.execute(database);
         try {
           const { rows } = await readStore(counted, signal);
-          return { ok: true, message: rows[0]?.some === true ? 'The counts answer.' : 'The counts answer. Nothing of this project was counted yet.' };
+          return {
+            ok: true,
+            message:
+              rows[0]?.some === true
+                ? 'The counts answer.'
+                : 'The counts answer. Nothing of this project was counted yet.',
+          };
         } catch (error) {
           signal.throwIfAborted();
           return { ok: false, message: error instanceof Error ? error.message : String(error) };

@@ -14,9 +14,12 @@ export function encodeCursor({ at, id }: Place): string {
 export function decodeCursor(cursor: string): Place {
   const [, at, id] = PLACE.exec(Buffer.from(cursor, 'base64url').toString('latin1')) ?? [];
   if (at === undefined || id === undefined || !isRealTime(at)) {
-    throw new PermanentError('The cursor is not one of ours: pass next_cursor of the page before as it came, or leave it out to start at the newest event.', {
-      code: 'CURSOR_INVALID',
-    });
+    throw new PermanentError(
+      'The cursor is not one of ours: pass next_cursor of the page before as it came, or leave it out to start at the newest event.',
+      {
+        code: 'CURSOR_INVALID',
+      },
+    );
   }
   return { at, id };
 }

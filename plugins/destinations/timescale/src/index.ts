@@ -22,13 +22,20 @@ export default defineDestination<TimescaleConfig>({
       deliver: (batch, signal) => storeBatch(store, batch, signal),
       query: (query, signal) => readEvents(database, project.id, query, signal),
       check: async (signal) => {
-        const newest = sql<{ newest: string | null }>`
+        const newest = () =>
+          sql<{ newest: string | null }>`
           select to_char(max(timestamp) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as newest from events where project_id = ${project.id}::uuid
         `.execute(database);
         try {
           const { rows } = await readStore(newest, signal);
           const at = rows[0]?.newest ?? null;
-          return { ok: true, message: at === null ? 'The archive answers. It holds no event of this project yet.' : `The archive answers. Its newest event is of ${at}.` };
+          return {
+            ok: true,
+            message:
+              at === null
+                ? 'The archive answers. It holds no event of this project yet.'
+                : `The archive answers. Its newest event is of ${at}.`,
+          };
         } catch (error) {
           signal.throwIfAborted();
           return { ok: false, message: error instanceof Error ? error.message : String(error) };

@@ -16,13 +16,19 @@ interface Row {
 }
 
 /** RFC 3339 in UTC with microseconds, whatever the session's time zone and date style are. */
-const utc = (column: string) => sql<string>`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+const utc = (column: string) =>
+  sql<string>`to_char(${sql.ref(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 
 /**
  * A page of a project's events, newest first; events of one timestamp in descending order of id, so that the order is total. Pages are cut by
  * key, not by count: what is stored meanwhile neither repeats nor hides an event of a later page.
  */
-export async function readEvents(database: Kysely<unknown>, project: string, query: EventQuery, signal: AbortSignal): Promise<Page<Event>> {
+export async function readEvents(
+  database: Kysely<unknown>,
+  project: string,
+  query: EventQuery,
+  signal: AbortSignal,
+): Promise<Page<Event>> {
   const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
   if (query.id !== undefined && !UUID.test(query.id)) return { items: [], next_cursor: null };
   const where = [
@@ -36,7 +42,8 @@ export async function readEvents(database: Kysely<unknown>, project: string, que
   ];
   // One more than asked for: whether there is a next page.
   const { rows } = await readStore(
-    sql<Row>`
+    () =>
+      sql<Row>`
       select id, event_name, user_id, ${utc('timestamp')} as at, metadata::text as metadata, ${utc('received_at')} as received_at,
         host(ip_address) as ip_address, user_agent, context::text as context
       from events

@@ -1,4 +1,12 @@
-import { claimIds, movePosition, storeScope, type BatchStore, type Event, type EventContext, type EventId } from '@switchyard/plugin-sdk';
+import {
+  claimIds,
+  movePosition,
+  storeScope,
+  type BatchStore,
+  type Event,
+  type EventContext,
+  type EventId,
+} from '@switchyard/plugin-sdk';
 import { sql, type Kysely } from 'kysely';
 
 /**
@@ -48,7 +56,7 @@ export function archiveStore(database: Kysely<unknown>, project: string): BatchS
       const named = events.some(({ id }) => isNamed(id));
       const { rows: moved } = await sql`
         with moved as (${movePosition(database, position, position.first)}),
-        batch as (select u.*, substr(u.id::text, 15, 1) = '5' as claim from moved, ${rows}),
+        batch as (select u.*, substr(u.id::text, 15, 1) = '5' as claim from ${rows}),
         ${named ? sql`${claimed},` : sql``}
         stored as (
           ${insert}

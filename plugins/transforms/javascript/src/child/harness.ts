@@ -33,7 +33,6 @@ export function createHarness(limits: HarnessLimits): Harness {
   const { isArray } = Array;
   const { now } = Date;
   const stringSlice = String.prototype.slice;
-  const numberToString = Number.prototype.toString;
 
   // Shared memory and WebAssembly bring threads and memory beside the limits; a finalizer would run outside of any deadline.
   const removed = { WebAssembly: 0, SharedArrayBuffer: 0, Atomics: 0, FinalizationRegistry: 0, ShadowRealm: 0 };
@@ -95,44 +94,46 @@ export function createHarness(limits: HarnessLimits): Harness {
     return failure('TRANSFORM_THREW', message, stack);
   };
 
-  /** The JSON of one event that the code returned; throws a string that says what is wrong with it. */
+  /** The JSON of one event that the code returned, or else a sentence on what is wrong with it: only JSON begins with a brace. */
   const written = (value: unknown, what: string): string => {
     if (typeof value !== 'object' || value === null || isArray(value)) {
       const kind = value === null ? 'null' : isArray(value) ? 'an array' : typeof value;
-      throw `${what} is ${kind}; return an event, an array of events, or null to drop it`;
+      return `${what} is ${kind}; return an event, an array of events, or null to drop it.`;
     }
-    let text: unknown;
     try {
-      text = stringify(value);
+      const text: unknown = stringify(value);
+      return typeof text === 'string' && text[0] === '{' ? text : `${what} does not become a JSON object.`;
     } catch (error) {
-      throw `${what} cannot be written as JSON: ${printed((error as { message?: unknown } | null)?.message)}`;
+      return `${what} cannot be written as JSON: ${printed((error as { message?: unknown } | null)?.message)}`;
     }
-    if (typeof text !== 'string' || text[0] !== '{') throw `${what} does not become a JSON object`;
-    return text;
   };
+
+  const badOutput = (message: string): string => failure('TRANSFORM_BAD_OUTPUT', message, '');
 
   const recorded = (returned: unknown): string => {
     try {
       if (returned === undefined || returned === null) return '["drop"]';
       if (!isArray(returned)) {
         const text = written(returned, 'What the code returned');
+        if (text[0] !== '{') return badOutput(text);
         return text.length > limits.outputChars ? tooLarge(text.length) : `["emit",${text}]`;
       }
       const many = returned.length;
-      if (many === 0) return '["drop"]';
-      if (!(many <= limits.outputEvents)) {
-        const message = `The code made ${apply(numberToString, many, []) as string} events of one; the limit is ${limits.outputEvents}.`;
+      if (!(many > 0)) return '["drop"]';
+      if (many > limits.outputEvents) {
+        const message = `The code made ${many} events of one; the limit is ${limits.outputEvents}.`;
         return failure('TRANSFORM_OUTPUT_TOO_LARGE', message, '');
       }
       let piece = '["emit"';
       for (let at = 0; at < many; at += 1) {
-        piece += `,${written(returned[at], `Element ${at} of the array that the code returned`)}`;
+        const text = written(returned[at], `Element ${at} of the array that the code returned`);
+        if (text[0] !== '{') return badOutput(text);
+        piece += `,${text}`;
         if (piece.length > limits.outputChars) return tooLarge(piece.length);
       }
       return `${piece}]`;
-    } catch (error) {
-      const message = typeof error === 'string' ? `${error}.` : 'What the code returned cannot be read.';
-      return failure('TRANSFORM_BAD_OUTPUT', message, '');
+    } catch {
+      return badOutput('What the code returned cannot be read: reading it throws.');
     }
   };
 
@@ -190,8 +191,8 @@ export function createHarness(limits: HarnessLimits): Harness {
   };
 
   /** A number whose digits a double would change keeps them: it stands in the event as `JSON.rawJSON`. */
-  const exactly = (_key: string, value: unknown, context: { readonly source?: string }): unknown => {
-    const { source } = context;
+  const exactly = (_key: string, value: unknown, context?: { readonly source?: string }): unknown => {
+    const source = context?.source;
     if (typeof value !== 'number' || source === undefined || source.length < 16) return value;
     return `${value}` === source ? value : rawJSON(source);
   };

@@ -6,11 +6,12 @@ import {
   LOG_CHARS_PER_SLICE,
   LOG_LINES_PER_EVENT,
   LOG_LINE_CHARS,
+  LONG_NUMBER,
   OUTPUT_MAX_CHARS,
   OUTPUT_MAX_EVENTS,
   SLICE_OUTPUT_CHARS,
 } from '../limits.ts';
-import type { LoadFailure, RunEnd } from '../sandbox/protocol.ts';
+import type { LoadFailure, Ran, RunEnd } from '../sandbox/protocol.ts';
 import { createHarness, type Harness, type HarnessLimits } from './harness.ts';
 
 const limits: HarnessLimits = {
@@ -24,9 +25,6 @@ const limits: HarnessLimits = {
   stackChars: ERROR_STACK_CHARS,
 };
 const harnessSource = `(${createHarness.toString()})(${JSON.stringify(limits)})`;
-
-/** Only a literal this long can hold more digits than a double does. */
-const LONG_NUMBER = /\d{16}/;
 
 interface Entry {
   readonly run: ivm.Reference<Harness['run']>;
@@ -86,13 +84,15 @@ export class CodeIsolate {
   }
 
   /** Runs as many of the events as the budget allows. After any end but `answered` the isolate is gone. */
-  run(text: string, budgetMs: number): { readonly end: RunEnd; readonly text: string | null; readonly cpuMs: number } {
+  run(text: string, budgetMs: number): Omit<Ran, 'type' | 'usage'> {
     const before = this.#cpuMs();
     let end: RunEnd = 'answered';
+    let stack = '';
     try {
       this.#entry.run.applySync(undefined, [text, LONG_NUMBER.test(text), budgetMs / 2], { timeout: budgetMs });
     } catch (error) {
       end = this.#endOf(error, this.#cpuMs() - before, budgetMs);
+      if (error instanceof Error) stack = (error.stack ?? '').slice(0, ERROR_STACK_CHARS);
     }
     const cpuMs = this.#isolate.isDisposed ? budgetMs : this.#cpuMs() - before;
     let answer: string | null = null;
@@ -104,7 +104,7 @@ export class CodeIsolate {
       }
     }
     if (end !== 'answered') this.dispose();
-    return { end, text: typeof answer === 'string' ? answer : null, cpuMs };
+    return { end, text: typeof answer === 'string' ? answer : null, stack, cpuMs };
   }
 
   dispose(): void {

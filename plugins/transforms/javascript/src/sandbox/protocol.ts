@@ -40,14 +40,16 @@ export interface Ran {
   readonly end: RunEnd;
   /** Made inside the isolate, next to the user's code: to be read as hostile. */
   readonly text: string | null;
+  /** Where the code was when its time was up; empty for other ends. */
+  readonly stack: string;
   readonly cpuMs: number;
   readonly usage: Usage;
 }
 
-export type Loaded = {
+export interface Loaded {
   readonly type: 'loaded';
   readonly failure: LoadFailure | null;
   readonly usage: Usage;
-};
+}
 
 export type FromChild = { readonly type: 'ready'; readonly usage: Usage } | Loaded | Ran;

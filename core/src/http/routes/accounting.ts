@@ -1,0 +1,34 @@
+import { Type } from 'typebox';
+import type { ControlPlane, Scope } from '../plane.ts';
+import { Id, InProject, answers } from '../schemas.ts';
+
+const Count = Type.Integer({ minimum: 0 });
+
+export function accountingRoutes(app: Scope, { accepted, engine }: ControlPlane): void {
+  app.get(
+    '/projects/:project/accounting',
+    {
+      config: { access: 'viewer' },
+      schema: {
+        tags: ['accounting'],
+        summary: 'What became of every accepted event, for each destination of each pipeline',
+        params: InProject,
+        response: answers({
+          200: Type.Object({
+            accepted: Type.Integer({ minimum: 0, description: 'Events that the project has accepted since its log began.' }),
+            subscriptions: Type.Array(
+              Type.Object(
+                { pipeline: Id, destination: Id, accepted: Count, delivered: Count, waiting: Count, filtered: Count, dead: Count, parked: Count },
+                { description: 'Since this pipeline began to deliver to this destination. `accepted` is the sum of the others.' },
+              ),
+            ),
+          }),
+        }),
+      },
+    },
+    async (request) => {
+      const { project } = request.params;
+      return { accepted: await accepted(project), subscriptions: [...(await engine.accounting(project))] };
+    },
+  );
+}

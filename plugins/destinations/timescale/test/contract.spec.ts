@@ -1,0 +1,13 @@
+import { testPlugin } from '@switchyard/plugin-sdk/testing';
+import timescale from '../src/index.ts';
+import { databases } from './databases.ts';
+
+describe.each(databases)('on $name', ({ open }) => {
+  const database = open();
+  afterAll(async () => (await database).close());
+
+  testPlugin(timescale, {
+    database: async () => (await database).db,
+    wrongConfigs: [{ url: 'postgres://elsewhere' }, null, 'events'],
+  });
+});
