@@ -22,9 +22,13 @@ async function hold(directory: string): Promise<ChildProcess> {
     await openDataDir(process.argv[1]);
     process.send('held');
     setInterval(() => {}, 1000);`;
-  const holder = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', source, directory], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
+  const holder = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', source, directory],
+    {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    },
+  );
   holders.push(holder);
   await once(holder, 'message');
   return holder;
@@ -50,7 +54,9 @@ describe('DATA_DIR', () => {
     const holder = await hold(folder);
     await expect(openDataDir(folder)).rejects.toMatchObject({
       code: 'DATA_DIR_LOCKED',
-      message: expect.stringMatching(new RegExp(`pid ${holder.pid} on .*since .*Stop that process, or start this one with another DATA_DIR`)),
+      message: expect.stringMatching(
+        new RegExp(`pid ${holder.pid} on .*since .*Stop that process, or start this one with another DATA_DIR`),
+      ),
       details: { pid: holder.pid },
     });
   });
@@ -96,7 +102,10 @@ describe('DATA_DIR', () => {
     const file = path.join(folder, 'file');
     await writeFile(file, '');
     for (const directory of [file, path.join(file, 'below')]) {
-      await expect(openDataDir(directory)).rejects.toMatchObject({ code: 'SETTING_INVALID', message: expect.stringContaining('must be a folder that this user may write to') });
+      await expect(openDataDir(directory)).rejects.toMatchObject({
+        code: 'SETTING_INVALID',
+        message: expect.stringContaining('must be a folder that this user may write to'),
+      });
     }
   });
 });

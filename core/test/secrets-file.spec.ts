@@ -18,7 +18,8 @@ describe('secrets of an installation', () => {
     expect(first.encryptionKey).toHaveLength(32);
     expect(first.encryptionKey).not.toEqual(first.jwtSecret);
     expect((await readdir(dataDir)).sort()).toEqual(['encryption-key', 'jwt-secret']);
-    for (const file of ['encryption-key', 'jwt-secret']) expect((await stat(path.join(dataDir, file))).mode & 0o777).toBe(0o600);
+    for (const file of ['encryption-key', 'jwt-secret'])
+      expect((await stat(path.join(dataDir, file))).mode & 0o777).toBe(0o600);
     expect(await loadSecrets({ ...unset, dataDir })).toEqual(first);
   });
 

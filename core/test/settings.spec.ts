@@ -35,7 +35,9 @@ describe('settings', () => {
   });
 
   it('take an empty variable for an unset one, as compose files pass it on', () => {
-    expect(readSettings({ PORT: '', DATABASE_URL: ' ', ROLES: '', REDIS_URL: '', JWT_SECRET: '' })).toEqual(readSettings({}));
+    expect(readSettings({ PORT: '', DATABASE_URL: ' ', ROLES: '', REDIS_URL: '', JWT_SECRET: '' })).toEqual(
+      readSettings({}),
+    );
   });
 
   it('are read and brought into one form', () => {
@@ -85,7 +87,11 @@ describe('settings', () => {
     ['ROLES', ',', 'must be one or more of'],
     ['ADMIN_EMAIL', 'admin', 'must be an email address'],
     ['LOG_LEVEL', 'verbose', 'must be one of debug, info, warn, error, silent'],
-    ['EGRESS_ALLOW', '10.0.0.5/8', '"10.0.0.5/8" has bits set behind its prefix. Write 10.0.0.0/8 for the range or 10.0.0.5 for the one address.'],
+    [
+      'EGRESS_ALLOW',
+      '10.0.0.5/8',
+      '"10.0.0.5/8" has bits set behind its prefix. Write 10.0.0.0/8 for the range or 10.0.0.5 for the one address.',
+    ],
     ['EGRESS_ALLOW', '10.1/16', '"10.1/16" is not a range in CIDR notation'],
     ['EGRESS_ALLOW', '10.0.0.0/33', 'not a range'],
     ['EGRESS_ALLOW', 'localhost', 'not a range'],
@@ -117,7 +123,9 @@ describe('settings', () => {
   });
 
   it('refuse a variable that would silently do nothing where events depend on it', () => {
-    expect(problemOf({ REDIS_URL: 'redis://cache' })).toMatch(/REDIS_URL: this version keeps the event log in DATA_DIR only.*Unset REDIS_URL/);
+    expect(problemOf({ REDIS_URL: 'redis://cache' })).toMatch(
+      /REDIS_URL: this version keeps the event log in DATA_DIR only.*Unset REDIS_URL/,
+    );
     expect(problemOf({ EVENT_STORE_URLS: 'postgres://a/b' })).toMatch(/EVENT_STORE_URLS: .*Unset EVENT_STORE_URLS/);
   });
 

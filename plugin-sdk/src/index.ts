@@ -21,6 +21,7 @@ export { ConfigError, PermanentError, RetryableError, isDeliveryError, type Deli
 export type { Event, EventContext, EventDraft, EventId, EventOutput, Json, JsonObject } from './event.ts';
 export { errorFromStatus, parseRetryAfter } from './http-status.ts';
 export type { EventQuery, Page, SeriesPoint, SeriesQuery } from './query.ts';
+export { isRawNumber, type RawNumber } from './raw-json.ts';
 export {
   defineSource,
   type DraftResult,

@@ -5,7 +5,7 @@ import { readBody } from '../event/body.ts';
 
 const MAX_BODY_BYTES = 1_048_576;
 
-const OPTIONS: Options = { strict: true, allowUnionTypes: true, useDefaults: true, discriminator: true, logger: false };
+const OPTIONS: Options = { strict: true, strictRequired: false, allowUnionTypes: true, useDefaults: true, discriminator: true, logger: false };
 
 function compiler(options: Options): (schema: object) => ValidateFunction {
   const ajv = new Ajv({ ...OPTIONS, ...options });

@@ -63,5 +63,8 @@ export interface EventLog {
   /** Removes entries that lie wholly before `before` and were written before `writtenBefore` (epoch ms). */
   trim(partition: Partition, before: number, writtenBefore: number): Promise<number>;
 
+  /** Rejects, with what is wrong, when the log cannot take events. */
+  probe(): Promise<void>;
+
   close(): Promise<void>;
 }

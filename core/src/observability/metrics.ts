@@ -22,6 +22,7 @@ export interface CoreMetrics {
   readonly ingestDuration: Histogram<'source_type'>;
   readonly logAppendDuration: Histogram;
   readonly logAppendRecords: Histogram;
+  readonly logDamagedEntries: Counter;
   readonly cursorLag: Gauge<'pipeline' | 'destination'>;
   /** `outcome`: delivered, retry, dead, filtered or parked. */
   readonly deliveryOutcomes: Counter<'destination' | 'type' | 'outcome'>;
@@ -67,6 +68,11 @@ export function createMetrics(): CoreMetrics {
       name: 'switchyard_log_append_records',
       help: 'Events that one write to the event log made durable together.',
       buckets: APPEND_RECORDS,
+      registers,
+    }),
+    logDamagedEntries: new Counter({
+      name: 'switchyard_log_damaged_entries_total',
+      help: 'Entries of the event log that could not be read: their events are lost. Anything above zero is an alarm.',
       registers,
     }),
     cursorLag: new Gauge({

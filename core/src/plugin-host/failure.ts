@@ -39,13 +39,13 @@ export function failureOf(what: string, thrown: unknown): CallFailure {
   } catch {
     // A value that throws when it is looked at: described below as far as that is possible.
   }
-  return bug('PLUGIN_THREW', `${what} threw ${describe(thrown)}`, thrown);
+  return bug('PLUGIN_THREW', `${what} threw ${describe(thrown)}`, stackOf(thrown));
 }
 
-export function bug(code: 'PLUGIN_THREW' | 'PLUGIN_MISSING_OUTCOME', message: string, cause?: unknown): CallFailure {
+export function bug(code: 'PLUGIN_THREW' | 'PLUGIN_MISSING_OUTCOME', message: string, stack?: string): CallFailure {
   return {
     reason: 'bug',
-    error: new SwitchyardError(code, `${message}. It is a bug of the plugin.`, undefined, { cause }),
+    error: new SwitchyardError(code, `${message}. It is a bug of the plugin.`, undefined, { cause: stack }),
   };
 }
 
@@ -66,7 +66,7 @@ export function wellFormed(error: DeliveryError): DeliveryError {
   // From another copy of the SDK, or made by hand: the type is only a promise.
   const { message: given }: { readonly message: unknown } = error;
   const message = String(given).slice(0, MAX_MESSAGE);
-  const options = { cause: error, ...(CODE.test(error.code) ? { code: error.code } : {}) };
+  const options = CODE.test(error.code) ? { code: error.code } : {};
   switch (error.kind) {
     case 'retryable': {
       const { retryAfterMs } = error;
@@ -84,12 +84,21 @@ export function wellFormed(error: DeliveryError): DeliveryError {
   }
 }
 
-/** For a log or a message. Never throws. */
+/** For a message. Never throws. */
 export function describe(value: unknown): string {
   try {
     const text = types.isNativeError(value) ? `${value.name}: ${value.message}` : `${typeof value} ${String(value)}`;
     return text.slice(0, MAX_MESSAGE);
   } catch {
     return 'a value that cannot be shown';
+  }
+}
+
+/** Where a thrown value came from. A text, because the value itself may throw when it is looked at later. Never throws. */
+export function stackOf(value: unknown): string | undefined {
+  try {
+    return types.isNativeError(value) && typeof value.stack === 'string' ? value.stack : undefined;
+  } catch {
+    return undefined;
   }
 }

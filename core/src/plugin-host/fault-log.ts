@@ -1,6 +1,5 @@
-import { types } from 'node:util';
 import type { Logger } from '@switchyard/plugin-sdk';
-import { describe, type Fault } from './failure.ts';
+import type { Fault } from './failure.ts';
 
 const QUIET_MS = 10_000;
 
@@ -16,20 +15,14 @@ export class FaultLog {
     this.#count = count;
   }
 
-  note(fault: Fault, call: string, message: string, cause?: unknown): void {
+  note(fault: Fault, call: string, message: string, stack: unknown): void {
     this.#count(fault);
     const now = performance.now();
     if (now - this.#loggedAt < QUIET_MS) {
       this.#suppressed++;
       return;
     }
-    const stack = types.isNativeError(cause) ? cause.stack : undefined;
-    this.#logger.error(message, {
-      fault,
-      call,
-      suppressed: this.#suppressed,
-      cause: stack ?? (cause === undefined ? undefined : describe(cause)),
-    });
+    this.#logger.error(message, { fault, call, suppressed: this.#suppressed, stack });
     this.#loggedAt = now;
     this.#suppressed = 0;
   }

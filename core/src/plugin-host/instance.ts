@@ -127,7 +127,7 @@ export class PluginInstance<Plugin extends Lifecycle> {
   /** Notes a result of the wrong shape, as the other faults are noted. */
   badResult(name: string, message: string): CallFailure {
     const failure = bug('PLUGIN_MISSING_OUTCOME', `${this.#what(name)} ${message}`);
-    this.#faults.note('bad_result', name, `${this.#what(name)} ${message}`);
+    this.#faults.note('bad_result', name, `${this.#what(name)} ${message}`, undefined);
     return failure;
   }
 
@@ -235,7 +235,7 @@ export class PluginInstance<Plugin extends Lifecycle> {
     if (result.ok) return result;
     const { failure } = result;
     if (failure.reason === 'bug') this.#faults.note('threw', name, failure.error.message, failure.error.cause);
-    else if (isTimeout(failure)) this.#faults.note('timed_out', name, failure.error.message);
+    else if (isTimeout(failure)) this.#faults.note('timed_out', name, failure.error.message, undefined);
     return result;
   }
 

@@ -37,23 +37,23 @@ type UpdatedAt = ColumnType<Date, Date | string | undefined, Date | string>;
 
 export type MemberRole = 'admin' | 'developer' | 'viewer';
 export type DeliveryState = 'retrying' | 'dead' | 'parked';
-export type AttemptOutcome = 'delivered' | 'failed' | 'unknown';
+type AttemptOutcome = 'delivered' | 'failed' | 'unknown';
 
-export interface ProjectsTable {
+interface ProjectsTable {
   id: string;
   name: string;
   partitions: number;
   created_at: CreatedAt;
 }
 
-export interface UsersTable {
+interface UsersTable {
   id: string;
   email: string;
   password_hash: string;
   created_at: CreatedAt;
 }
 
-export interface MembersTable {
+interface MembersTable {
   project_id: string;
   user_id: string;
   role: MemberRole;
@@ -70,7 +70,7 @@ export interface SourcesTable {
   updated_at: UpdatedAt;
 }
 
-export interface ApiKeysTable {
+interface ApiKeysTable {
   id: string;
   project_id: string;
   source_id: string;
@@ -102,7 +102,7 @@ export interface PipelinesTable {
   updated_at: UpdatedAt;
 }
 
-export interface PipelineVersionsTable {
+interface PipelineVersionsTable {
   pipeline_id: string;
   version: number;
   definition: Json;
@@ -110,13 +110,13 @@ export interface PipelineVersionsTable {
   published_by: string | null;
 }
 
-export interface PluginStateTable {
+interface PluginStateTable {
   instance_id: string;
   key: string;
   value: Json;
 }
 
-export interface SubscriptionsTable {
+interface SubscriptionsTable {
   id: string;
   project_id: string;
   pipeline_id: string;
@@ -125,7 +125,7 @@ export interface SubscriptionsTable {
   ended_at: NullableTimestamp;
 }
 
-export interface CursorsTable {
+interface CursorsTable {
   subscription_id: string;
   partition: string;
   start_offset: number;
@@ -137,13 +137,13 @@ export interface CursorsTable {
   updated_at: UpdatedAt;
 }
 
-export interface FilteredByTable {
+interface FilteredByTable {
   subscription_id: string;
   reason: string;
   count: number;
 }
 
-export interface DeliveriesTable {
+interface DeliveriesTable {
   id: string;
   project_id: string;
   subscription_id: string;
@@ -172,7 +172,7 @@ export interface DeliveriesTable {
   updated_at: UpdatedAt;
 }
 
-export interface AttemptsTable {
+interface AttemptsTable {
   id: string;
   project_id: string;
   subscription_id: string;
@@ -191,7 +191,7 @@ export interface AttemptsTable {
   pipeline_version: number;
 }
 
-export interface EventsTable {
+interface EventsTable {
   id: string;
   project_id: string;
   event_name: string;
@@ -204,20 +204,20 @@ export interface EventsTable {
   context: NullableJson;
 }
 
-export interface AggregatesTable {
+interface AggregatesTable {
   project_id: string;
   event_name: string;
   time_bucket: Timestamp;
   count: number;
 }
 
-export interface EventLedgerTable {
+interface EventLedgerTable {
   destination_id: string;
   event_id: string;
   created_at: CreatedAt;
 }
 
-export interface StorePositionsTable {
+interface StorePositionsTable {
   subscription_id: string;
   partition: string;
   last_offset: number;

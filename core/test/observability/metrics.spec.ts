@@ -9,7 +9,9 @@ describe('metrics', () => {
     const own = names.filter((name) => !name.startsWith('process_') && !name.startsWith('nodejs_'));
     expect(own.length).toBeGreaterThan(9);
     for (const name of own) expect(name).toMatch(/^switchyard_[a-z_]+$/);
-    expect(names).toEqual(expect.arrayContaining(['nodejs_eventloop_lag_p99_seconds', 'process_resident_memory_bytes']));
+    expect(names).toEqual(
+      expect.arrayContaining(['nodejs_eventloop_lag_p99_seconds', 'process_resident_memory_bytes']),
+    );
   });
 
   it('appear with their labels', async () => {
@@ -33,7 +35,10 @@ describe('metrics of plugins', () => {
     const metrics = createMetrics();
     metrics.forPlugin(labels).counter('sent_total', 'Sent.').inc(2);
     metrics.forPlugin(labels).counter('sent_total', 'Sent.').inc();
-    metrics.forPlugin({ ...labels, instance: 'i2' }).counter('sent_total', 'Sent.').inc();
+    metrics
+      .forPlugin({ ...labels, instance: 'i2' })
+      .counter('sent_total', 'Sent.')
+      .inc();
     metrics.forPlugin(labels).gauge('open', 'Open.').set(4);
     metrics.forPlugin(labels).histogram('seconds', 'Time.', [2, 1, 1]).observe(1.5);
     const text = await metrics.registry.metrics();
@@ -53,7 +58,8 @@ describe('metrics of plugins', () => {
 
   it('refuse names that Prometheus would, and names without end', () => {
     const door = createMetrics().forPlugin(labels);
-    for (const name of ['', 'Sent', 'sent-total', '1st', `a${'b'.repeat(100)}`]) expect(() => door.counter(name, 'x')).toThrow('cannot name a metric');
+    for (const name of ['', 'Sent', 'sent-total', '1st', `a${'b'.repeat(100)}`])
+      expect(() => door.counter(name, 'x')).toThrow('cannot name a metric');
     for (let i = 0; i < 500; i++) door.counter(`c${i}`, 'x');
     expect(() => door.counter('one_more', 'x')).toThrow('must not be made from data');
   });
@@ -72,7 +78,10 @@ describe('metrics of plugins', () => {
   it('end with their instance', async () => {
     const metrics = createMetrics();
     metrics.forPlugin(labels).counter('sent_total', 'Sent.').inc();
-    metrics.forPlugin({ ...labels, instance: 'i2' }).counter('sent_total', 'Sent.').inc();
+    metrics
+      .forPlugin({ ...labels, instance: 'i2' })
+      .counter('sent_total', 'Sent.')
+      .inc();
     metrics.forgetInstance('i1');
     metrics.forgetInstance('unknown');
     const text = await metrics.registry.metrics();

@@ -68,7 +68,11 @@ export class FixtureFolder {
       ...options.manifest,
     };
     const definition = edit(definitionSource[kind].replace("type: 'fixture'", `type: '${type}'`));
-    const files = { 'package.json': JSON.stringify(manifest), 'index.js': `export default ${definition};\n`, ...options.files };
+    const files = {
+      'package.json': JSON.stringify(manifest),
+      'index.js': `export default ${definition};\n`,
+      ...options.files,
+    };
     for (const [name, text] of Object.entries(files)) {
       const file = path.join(directory, name);
       await mkdir(path.dirname(file), { recursive: true });

@@ -65,6 +65,8 @@ export class EmbeddedLog implements EventLog {
   private waitingBytes = 0;
   private committing: Promise<void> | null = null;
   private closed = false;
+  /** Why the last commit failed; null when it did not. */
+  private failure: string | null = null;
 
   private constructor(
     private readonly options: EmbeddedLogOptions,
@@ -108,6 +110,7 @@ export class EmbeddedLog implements EventLog {
       this.waiting = [];
       try {
         const touched = await this.commit(group);
+        this.failure = null;
         for (const { resolve } of group) resolve();
         for (const key of touched) for (const listener of this.watchers.get(key) ?? []) listener();
       } catch (error) {
@@ -173,6 +176,7 @@ export class EmbeddedLog implements EventLog {
    */
   private async recover(error: unknown): Promise<void> {
     this.options.logger.error('The event log could not write. Requests are answered 503 until a write succeeds.', { error: String(error) });
+    this.failure = String(error);
     this.heads.clear();
     this.cache.clear();
     try {
@@ -305,6 +309,11 @@ export class EmbeddedLog implements EventLog {
       }
     });
     return removed;
+  }
+
+  async probe(): Promise<void> {
+    if (this.failure !== null) throw new Error(`the last write failed: ${this.failure}`);
+    await Promise.resolve(this.stores.root.get('incarnation'));
   }
 
   async close(): Promise<void> {

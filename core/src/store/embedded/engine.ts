@@ -59,7 +59,12 @@ async function open(directory: string, onFailure: (error: unknown) => never): Pr
     const said = lastWords || (error instanceof Error ? error.message : String(error));
     onFailure(new Error(`PGlite crashed in the middle of a query: ${said}`));
   });
-  await checkDurability(engine, durableFs);
+  try {
+    await checkDurability(engine, durableFs);
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
   return engine;
 }
 

@@ -56,7 +56,7 @@ export function archiveStore(database: Kysely<unknown>, project: string): BatchS
       const named = events.some(({ id }) => isNamed(id));
       const { rows: moved } = await sql`
         with moved as (${movePosition(database, position, position.first)}),
-        batch as (select u.*, substr(u.id::text, 15, 1) = '5' as claim from ${rows}),
+        batch as (select u.*, substr(u.id::text, 15, 1) = '5' as claim from moved, ${rows}),
         ${named ? sql`${claimed},` : sql``}
         stored as (
           ${insert}

@@ -16,14 +16,17 @@ function answer(message: FromChild): void {
   process.send?.(message);
 }
 
+let restingBytes = 0;
+
 function usage(): { threadCpuMs: number; rssBytes: number } {
   const { user, system } = process.threadCpuUsage();
-  return { threadCpuMs: (user + system) / 1000, rssBytes: process.memoryUsage.rss() };
+  restingBytes = process.memoryUsage.rss();
+  return { threadCpuMs: (user + system) / 1000, rssBytes: restingBytes };
 }
 
 /** An isolate's limit is soft (two or three times as much can pass) and does not see what native code allocates. */
 function bounded<Result>(memoryMb: number, work: () => Result): Result {
-  Atomics.store(boundKib, 0, process.memoryUsage.rss() / 1024 + (3 * memoryMb + 64) * 1024);
+  Atomics.store(boundKib, 0, restingBytes / 1024 + (3 * memoryMb + 64) * 1024);
   try {
     return work();
   } finally {

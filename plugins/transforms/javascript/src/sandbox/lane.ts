@@ -45,7 +45,8 @@ export class Lane {
   readonly #loaded = new Set<Program>();
   readonly programs = new Set<Program>();
   #child: SandboxChild | null = null;
-  #pumping: Promise<void> | null = null;
+  #busy = false;
+  #pumped: Promise<void> = Promise.resolve();
   #idle: NodeJS.Timeout | undefined;
 
   constructor(options: LaneOptions) {
@@ -82,8 +83,8 @@ export class Lane {
 
   /** Ends the process, unless a program has come in the meantime. */
   async endIfUnused(): Promise<void> {
-    await this.#pumping;
-    if (this.programs.size > 0 || this.#pumping !== null) return;
+    await this.#pumped;
+    if (this.programs.size > 0 || this.#busy) return;
     clearTimeout(this.#idle);
     await this.#discard();
   }
@@ -92,7 +93,9 @@ export class Lane {
     const jobs = this.#waiting.get(program);
     if (jobs === undefined) this.#waiting.set(program, [job]);
     else jobs.push(job);
-    this.#pumping ??= this.#pump();
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#pumped = this.#pump();
   }
 
   async #pump(): Promise<void> {
@@ -107,7 +110,7 @@ export class Lane {
       this.#inspect(program, result);
       job.resolve(result);
     }
-    this.#pumping = null;
+    this.#busy = false;
     if (this.#idleMs !== null) {
       this.#idle = setTimeout(() => void this.#discard(), this.#idleMs);
       this.#idle.unref();

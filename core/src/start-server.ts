@@ -1,0 +1,50 @@
+import { sql } from 'kysely';
+import type { Composition } from './container.ts';
+import { tokens } from './composition.ts';
+import { registerControlPlane } from './http/control-plane.ts';
+import { registerIngestion } from './http/ingestion.ts';
+import { collectRoutes } from './http/openapi.ts';
+import { registerOperations, type HealthProbe } from './http/operations.ts';
+
+export interface Listening {
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+/** Puts every route on one port and listens. */
+export async function startServer({ get }: Composition, version: string): Promise<Listening> {
+  const { settings, metrics, registry, database, log } = get(tokens.opened);
+  const { app, lifecycle } = get(tokens.server);
+  const engine = get(tokens.engine);
+  await collectRoutes(app, version);
+  await registerIngestion(app, {
+    definitions: registry.all('source').map(({ definition }) => definition),
+    keys: get(tokens.keyRing),
+    sources: get(tokens.sourceInstances),
+    ingress: get(tokens.ingress),
+    metrics,
+    maxBodyBytes: settings.ingestMaxBodyBytes,
+    lifecycle,
+  });
+  await registerControlPlane(app, get(tokens.controlPlane));
+  const probes: readonly HealthProbe[] = [
+    { name: 'log', required: true, check: () => log.probe() },
+    // Events are accepted without the database, so a process without it is still of use.
+    { name: 'database', required: false, check: async () => void (await sql`select 1`.execute(database.db)) },
+  ];
+  const { registry: prometheus, cursorLag } = metrics;
+  await registerOperations(app, {
+    probes,
+    metrics: {
+      contentType: prometheus.contentType,
+      metrics: () => {
+        cursorLag.reset();
+        for (const { pipeline, destination, lag } of engine.lags()) cursorLag.set({ pipeline, destination }, lag);
+        return prometheus.metrics();
+      },
+    },
+    lifecycle,
+  });
+  const address = await app.listen({ host: settings.host, port: settings.port });
+  return { address, close: () => app.close() };
+}

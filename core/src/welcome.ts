@@ -1,0 +1,20 @@
+import type { Settings } from './settings.ts';
+import type { Bootstrapped } from './store/bootstrap.ts';
+
+/**
+ * What a person sees when the router is ready. Generated credentials are shown at the start that made them and never again: the database holds
+ * only their hashes.
+ */
+export function welcome(address: string, made: Bootstrapped | null, { notices }: Pick<Settings, 'notices'>): string {
+  const lines = ['', `  Switchyard is ready: ${address}`];
+  if (made !== null) {
+    lines.push('', `  Log in as   ${made.email}`, `  Password    ${made.generatedPassword ?? '(the one that you set)'}`);
+    if (made.apiKey !== null) lines.push(`  API key     ${made.apiKey}`);
+    lines.push('', '  These are shown this once: keep them.');
+    if (made.apiKey !== null) lines.push('', '  Send your first event:', '', `  curl ${address}/api/v1/events -H 'Authorization: Bearer ${made.apiKey}' -d '${EXAMPLE}'`);
+  }
+  for (const notice of notices) lines.push('', `  Note: ${notice}`);
+  return `${lines.join('\n')}\n\n`;
+}
+
+const EXAMPLE = '{"event_name":"user_signed_up","user_id":"42","metadata":{"plan":"pro"}}';
