@@ -1,4 +1,4 @@
-import { randomUUIDv7 } from 'node:crypto';
+import { createSecretKey, randomUUIDv7 } from 'node:crypto';
 import { SignJWT, UnsecuredJWT } from 'jose';
 import type { MemberRole } from '../../src/store/schema.ts';
 import { PASSWORD, RunningServer } from './running-server.ts';
@@ -139,7 +139,8 @@ describe('a login', () => {
 });
 
 describe('an access token', () => {
-  const secret = Buffer.from('s'.repeat(32));
+  const key = (text: string) => createSecretKey(text, 'utf8');
+  const secret = key('s'.repeat(32));
   const claims = () => new SignJWT({ email: 'a@b.c' }).setSubject(randomUUIDv7()).setIssuedAt().setIssuer('switchyard').setAudience('switchyard-api').setExpirationTime('5m');
   const header = { alg: 'HS256', typ: 'at+jwt' };
   const status = async (token: string) => (await server.app.inject({ url: '/api/v1/projects', headers: { authorization: `Bearer ${token}` } })).statusCode;
@@ -150,14 +151,14 @@ describe('an access token', () => {
 
   it.each<readonly [string, () => Promise<string> | string]>([
     ['without an algorithm', () => new UnsecuredJWT({ email: 'a@b.c' }).setSubject('x').setIssuer('switchyard').setAudience('switchyard-api').setIssuedAt().setExpirationTime('5m').encode()],
-    ['of another algorithm', () => claims().setProtectedHeader({ ...header, alg: 'HS512' }).sign(Buffer.alloc(64, 's'))],
-    ['of another secret', () => claims().setProtectedHeader(header).sign(Buffer.alloc(32, 'x'))],
+    ['of another algorithm', () => claims().setProtectedHeader({ ...header, alg: 'HS512' }).sign(key('s'.repeat(64)))],
+    ['of another secret', () => claims().setProtectedHeader(header).sign(key('x'.repeat(32)))],
     ['of another type', () => claims().setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).sign(secret)],
     ['of another issuer', () => claims().setIssuer('somebody').setProtectedHeader(header).sign(secret)],
     ['for another audience', () => claims().setAudience('somebody').setProtectedHeader(header).sign(secret)],
     ['that expired', () => claims().setExpirationTime('-1s').setProtectedHeader(header).sign(secret)],
     ['that lasts longer than ours do', () => claims().setIssuedAt('-1h').setExpirationTime('10h').setProtectedHeader(header).sign(secret)],
-    ['with a key id that is a path', () => claims().setProtectedHeader({ ...header, kid: '../../dev/null' }).sign(Buffer.alloc(0x20))],
+    ['with a key id that is a path', () => claims().setProtectedHeader({ ...header, kid: '../../dev/null' }).sign(createSecretKey(Buffer.alloc(32)))],
     ['that is huge', () => `${'a'.repeat(5000)}.b.c`],
     ['that is none', () => 'sy_abc_0123456789abcdef'],
   ])('%s is refused', async (_name, make) => {

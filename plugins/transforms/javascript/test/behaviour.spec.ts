@@ -108,7 +108,7 @@ describe('errors', () => {
   it('fails a rejected promise as a throw', async () => {
     expect(await errorOf('export default async () => { await 1; throw new Error("late"); }')).toMatchObject({
       code: 'TRANSFORM_THREW',
-      message: 'Error: late, at line 1, column 48',
+      message: expect.stringMatching(/^Error: late, at line 1, column \d+$/),
     });
   });
 
