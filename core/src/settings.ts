@@ -5,7 +5,7 @@ import { SwitchyardError } from './errors.ts';
 import { parseApiKey } from './store/api-key-format.ts';
 
 const ROLES = ['ingest', 'worker', 'console'] as const;
-export type Role = (typeof ROLES)[number];
+type Role = (typeof ROLES)[number];
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

@@ -64,6 +64,7 @@ describe('DATA_DIR', () => {
   it('is free again as soon as its holder was killed with -9', async () => {
     for (let round = 0; round < 3; round++) await kill(await hold(folder));
     const opened = await openDataDir(folder);
+    expect(opened.path).toBe(folder);
     await opened.release();
   });
 

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import {
@@ -137,6 +138,12 @@ describe("the test kit's HTTP client", () => {
     const exchange = client.request({ method: 'GET', url: server.url }, controller.signal);
     void server.arrived(1).then(() => controller.abort(reason));
     await expect(exchange).rejects.toBe(reason);
+  });
+
+  it('leaves nothing at a signal that lives on', async () => {
+    const controller = new AbortController();
+    await get(answer({ status: 200 }), {}, controller.signal);
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
   });
 
   it.each(['ftp://example.com/', 'not a url', 'http://user:password@127.0.0.1/'])(

@@ -3,6 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import type { Json } from '@switchyard/plugin-sdk';
 import { SwitchyardError } from '../errors.ts';
 import { parseJson } from './json.ts';
+import { placeOf } from './place.ts';
 import { scanJson } from './scan.ts';
 
 /**
@@ -13,7 +14,7 @@ import { scanJson } from './scan.ts';
 export function readBody(raw: Uint8Array, contentEncoding: string | undefined, maxBytes: number): Json {
   const bytes = inflate(raw, contentEncoding, maxBytes);
   if (bytes.length === 0) throw new SwitchyardError('BODY_EMPTY', 'The request has no body: send an event as JSON.');
-  if (!isUtf8(bytes)) throw new SwitchyardError('BODY_NOT_UTF8', 'The body is not valid UTF-8: encode it as UTF-8 before sending.');
+  if (!isUtf8(bytes)) throw notUtf8(bytes);
   const { exactNumbers } = scanJson(bytes);
   return parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'), exactNumbers);
 }
@@ -22,7 +23,10 @@ function inflate(raw: Uint8Array, contentEncoding: string | undefined, maxBytes:
   const encoding = contentEncoding?.trim().toLowerCase() ?? '';
   const zipped = raw[0] === 0x1f && raw[1] === 0x8b;
   if (!zipped) {
-    if (encoding === '' || encoding === 'identity' || raw.length === 0) return raw;
+    if (encoding === '' || encoding === 'identity' || raw.length === 0) {
+      if (raw.length > maxBytes) throw new SwitchyardError('BODY_TOO_LARGE', `The body is larger than ${maxBytes} bytes: send smaller batches.`);
+      return raw;
+    }
     if (encoding === 'gzip' || encoding === 'x-gzip') throw new SwitchyardError('BODY_ENCODING_INVALID', 'Content-Encoding says gzip, but the body is not gzip.');
     throw new SwitchyardError('BODY_ENCODING_INVALID', `Content-Encoding "${encoding.slice(0, 40)}" is not supported: send gzip, or no compression.`);
   }
@@ -35,3 +39,28 @@ function inflate(raw: Uint8Array, contentEncoding: string | undefined, maxBytes:
     throw new SwitchyardError('BODY_ENCODING_INVALID', 'The body begins like gzip but cannot be inflated.', undefined, { cause: error });
   }
 }
+
+function notUtf8(bytes: Uint8Array): SwitchyardError {
+  const at = firstInvalidByte(bytes);
+  const { details, words } = placeOf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'), at, at);
+  return new SwitchyardError('BODY_NOT_UTF8', `The body is not valid UTF-8 (${words}): encode it as UTF-8 before sending.`, details);
+}
+
+/** Chunk after chunk and then character by character, so that a large body costs no more than a small one. */
+function firstInvalidByte(bytes: Uint8Array): number {
+  let at = 0;
+  for (;;) {
+    let end = at + 1024;
+    while (isContinuation(bytes[end])) end += 1;
+    if (end >= bytes.length || !isUtf8(bytes.subarray(at, end))) break;
+    at = end;
+  }
+  for (;;) {
+    let end = at + 1;
+    while (end < at + 4 && isContinuation(bytes[end])) end += 1;
+    if (at >= bytes.length || !isUtf8(bytes.subarray(at, end))) return at;
+    at = end;
+  }
+}
+
+const isContinuation = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80;

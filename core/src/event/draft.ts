@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import type { Event, EventContext, JsonObject } from '@switchyard/plugin-sdk';
+import type { Event, EventContext, Json, JsonObject } from '@switchyard/plugin-sdk';
+import { NotStorable, storableCopy } from './storable.ts';
 import { isTimestamp } from './timestamp.ts';
 
 /** What an event may hold, in characters. */
@@ -26,20 +27,32 @@ const EMPTY: JsonObject = Object.freeze({});
 
 export const isObject = (value: unknown): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value);
 
-/** Checks what a source or a transform made. Written by hand: it stands before every 202, and its messages are for people. */
-export function checkDraft(draft: unknown): CheckedDraft | DraftProblem {
-  if (!isObject(draft)) return { field: '', message: 'An event is a JSON object.' };
+/** A problem of the whole event, or of something deep in it that the message names. */
+const wholly = (message: string): DraftProblem => ({ field: '', message });
+
+/**
+ * Checks what a source or a transform made, and copies it: nothing that the plugin still holds gets into the event. Written by hand: it stands before every
+ * 202, and its messages are for people. `known` holds parts that were copied before.
+ */
+export function checkDraft(made: unknown, known?: ReadonlySet<unknown>): CheckedDraft | DraftProblem {
+  let draft: JsonObject;
+  try {
+    if (!isObject(made)) return wholly('An event is a JSON object.');
+    draft = storableCopy(made, known);
+  } catch (error) {
+    return wholly(error instanceof NotStorable ? `${error.message}.` : 'It throws when it is read.');
+  }
   for (const field in draft) {
     if (!FIELDS.has(field)) return { field, message: `Unknown field "${field.slice(0, 80)}": put data of your own under "metadata".` };
   }
-  const { event_id, event_name, user_id, timestamp, metadata, context } = draft as Readonly<Record<string, unknown>>;
-  if (typeof event_name !== 'string' || event_name.length === 0 || event_name.length > EVENT_LIMITS.name) {
+  const { event_id, event_name, user_id, timestamp, metadata, context } = draft as Readonly<Record<string, Json | undefined>>;
+  if (!isText(event_name, EVENT_LIMITS.name)) {
     return { field: 'event_name', message: `"event_name" must be a string of 1 to ${EVENT_LIMITS.name} characters.` };
   }
-  if (event_id !== undefined && (typeof event_id !== 'string' || event_id.length === 0 || event_id.length > EVENT_LIMITS.clientId)) {
+  if (event_id !== undefined && !isText(event_id, EVENT_LIMITS.clientId)) {
     return { field: 'event_id', message: `"event_id" must be a string of 1 to ${EVENT_LIMITS.clientId} characters.` };
   }
-  if (user_id !== undefined && user_id !== null && (typeof user_id !== 'string' || user_id.length === 0 || user_id.length > EVENT_LIMITS.userId)) {
+  if (user_id !== undefined && user_id !== null && !isText(user_id, EVENT_LIMITS.userId)) {
     return { field: 'user_id', message: `"user_id" must be null or a string of 1 to ${EVENT_LIMITS.userId} characters.` };
   }
   if (timestamp !== undefined && (typeof timestamp !== 'string' || !isTimestamp(timestamp))) {
@@ -48,15 +61,21 @@ export function checkDraft(draft: unknown): CheckedDraft | DraftProblem {
   if (metadata !== undefined && !isObject(metadata)) return { field: 'metadata', message: '"metadata" must be an object.' };
   if (context !== undefined) {
     if (!isObject(context)) return { field: 'context', message: '"context" must be an object.' };
-    const { ip_address, user_agent } = context as Readonly<Record<string, unknown>>;
+    const { ip_address, user_agent } = context as Readonly<Record<string, Json | undefined>>;
     if (ip_address !== undefined && ip_address !== null && (typeof ip_address !== 'string' || isIP(ip_address) === 0 || ip_address.includes('%'))) {
       return { field: 'context.ip_address', message: '"context.ip_address" must be null or an IPv4 or IPv6 address.' };
     }
-    if (user_agent !== undefined && user_agent !== null && (typeof user_agent !== 'string' || user_agent.length > EVENT_LIMITS.userAgent)) {
+    if (user_agent !== undefined && user_agent !== null && user_agent !== '' && !isText(user_agent, EVENT_LIMITS.userAgent)) {
       return { field: 'context.user_agent', message: `"context.user_agent" must be null or a string of at most ${EVENT_LIMITS.userAgent} characters.` };
     }
   }
-  return { event_id, event_name, user_id: user_id ?? null, timestamp, metadata: metadata ?? EMPTY, context: (context as JsonObject | undefined) ?? EMPTY };
+  return { event_id, event_name, user_id: user_id ?? null, timestamp, metadata: metadata ?? EMPTY, context: context ?? EMPTY };
+}
+
+/** Whether a value is a string of 1 to `most` characters; a character beyond the basic plane (an emoji) is one. */
+function isText(value: unknown, most: number): value is string {
+  if (typeof value !== 'string' || value === '' || value.length > 2 * most) return false;
+  return value.length <= most || [...value].length <= most;
 }
 
 export const isProblem = (checked: CheckedDraft | DraftProblem): checked is DraftProblem => 'field' in checked;

@@ -1,4 +1,4 @@
-import { hash, randomUUIDv7 } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import type { EventId } from '@switchyard/plugin-sdk';
 
 const hexOf = (uuid: string): string => uuid.replaceAll('-', '');
@@ -16,9 +16,24 @@ export function namedEventId(project: string, clientId: string): EventId {
   return uuidV5(project, clientId);
 }
 
-/** The id of an event that nobody named. Ids of one process grow with time. */
+let lastMs = 0;
+let sequence = 0;
+
+/**
+ * The id of an event that nobody named: UUID version 7, with a counter behind the milliseconds (RFC 9562, section 6.2). Ids of one process always grow, also
+ * within a millisecond and when the clock is set back.
+ */
 export function newEventId(): EventId {
-  return randomUUIDv7();
+  const now = Date.now();
+  if (now > lastMs) {
+    lastMs = now;
+    sequence = 0;
+  } else if (sequence === 0xfff) {
+    lastMs += 1;
+    sequence = 0;
+  } else sequence += 1;
+  const time = lastMs.toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${sequence.toString(16).padStart(3, '0')}${randomUUID().slice(18)}`;
 }
 
 /** The id of one of several outputs of an event: the same at every redelivery, so receivers can remove duplicates. */

@@ -1,6 +1,9 @@
 import sjson from 'secure-json-parse';
 import type { Json } from '@switchyard/plugin-sdk';
 import { SwitchyardError } from '../errors.ts';
+import { findForbiddenKey } from './forbidden-key.ts';
+import { fidelityOf } from './number.ts';
+import { placeOf } from './place.ts';
 import { findSyntaxError } from './syntax.ts';
 
 declare global {
@@ -15,7 +18,7 @@ declare global {
 function keepDigits(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
   if (typeof value !== 'number' || context?.source === undefined) return value;
   const { source } = context;
-  return source.length > 15 && String(value) !== source ? JSON.rawJSON(source) : value;
+  return source.length > 15 && fidelityOf(source) === 'rounded' ? JSON.rawJSON(source) : value;
 }
 
 /**
@@ -23,17 +26,29 @@ function keepDigits(_key: string, value: unknown, context?: { readonly source?: 
  * `exactNumbers` is what `scanJson` said of the same text; it costs a call a value, so only texts that need it pay.
  */
 export function parseJson(text: string, exactNumbers: boolean): Json {
+  // The parser below takes one silently.
+  if (text.startsWith('\ufeff')) {
+    throw new SwitchyardError('BODY_NOT_JSON', 'The body begins with a byte order mark: send it as UTF-8 without one.', { byte: 0, line: 1, column: 1 });
+  }
   try {
     return sjson.parse(text, exactNumbers ? keepDigits : null, { protoAction: 'error', constructorAction: 'error' }) as Json;
   } catch (error) {
     const syntax = findSyntaxError(text);
     if (syntax !== null) {
-      throw new SwitchyardError('BODY_NOT_JSON', `The body is not JSON: ${syntax.expected} expected at line ${syntax.line}, column ${syntax.column}.`, { ...syntax });
+      const { position, line, column, expected } = syntax;
+      const { details } = placeIn(text, position);
+      const inEvent = details.event === undefined ? '' : `, in the event with index ${details.event}`;
+      throw new SwitchyardError('BODY_NOT_JSON', `The body is not JSON: ${expected} expected at line ${line}, column ${column}${inEvent}.`, { ...details, line, column, expected });
     }
-    const at = text.search(/"(?:_|\\u005f)(?:_|\\u005f)(?:p|\\u0070)|"(?:c|\\u0063)(?:o|\\u006f)(?:n|\\u006e)/i);
-    throw new SwitchyardError('BODY_FORBIDDEN_KEY', 'The body uses the key __proto__ or constructor.prototype, which is refused.', at < 0 ? {} : { position: at }, { cause: error });
+    const forbidden = findForbiddenKey(text);
+    if (forbidden === null) throw error;
+    const { position, key } = forbidden;
+    const place = placeIn(text, position);
+    throw new SwitchyardError('BODY_FORBIDDEN_KEY', `The body uses the key ${key}, which is refused (${place.words}): rename it.`, { ...place.details, key }, { cause: error });
   }
 }
+
+const placeIn = (text: string, position: number) => placeOf(text, position, Buffer.byteLength(text.slice(0, position)));
 
 /** Parses text of our own making (it was checked when it came in), keeping the digits of its numbers. */
 export function parseExact(text: string): unknown {

@@ -1,4 +1,6 @@
 import { SwitchyardError, type ErrorCode } from '../errors.ts';
+import { fidelityOf } from './number.ts';
+import { placeOf } from './place.ts';
 
 /** What a body may hold. Sizes in bytes; depth counts brackets. */
 export interface JsonLimits {
@@ -11,13 +13,12 @@ export interface JsonLimits {
 export const JSON_LIMITS: JsonLimits = { maxDepth: 64, maxKeys: 100_000, maxKeyBytes: 256 };
 
 export interface Scan {
-  /** Some number has more digits than a double keeps: parse it with `parseExact`. */
+  /** Some number has more digits than a double keeps: parse it so that they are kept. */
   readonly exactNumbers: boolean;
 }
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
 const COLON = 0x3a;
 const MINUS = 0x2d;
 
@@ -41,9 +42,6 @@ class Scanner {
   private at = 0;
   private depth = 0;
   private keys = 0;
-  /** Commas seen at depth 1 and 2, and whether depth 1 is an array: enough to name the event of a batch in either shape. */
-  private readonly commas = [0, 0, 0];
-  private topIsArray = false;
 
   constructor(
     private readonly bytes: Uint8Array,
@@ -56,22 +54,17 @@ class Scanner {
     while (this.at < end) {
       const byte = bytes[this.at];
       if (byte === QUOTE) this.string();
-      else if (byte === 0x7b || byte === 0x5b) this.open(byte);
+      else if (byte === 0x7b || byte === 0x5b) this.open();
       else if (byte === 0x7d || byte === 0x5d) {
         this.depth -= 1;
-        this.at += 1;
-      } else if (byte === COMMA) {
-        if (this.depth === 1 || this.depth === 2) this.commas[this.depth] = (this.commas[this.depth] ?? 0) + 1;
         this.at += 1;
       } else if (byte === MINUS || isDigit(byte)) this.number();
       else this.at += 1;
     }
   }
 
-  private open(byte: number): void {
-    if (this.depth === 0) this.topIsArray = byte === 0x5b;
+  private open(): void {
     this.depth += 1;
-    if (this.depth === 2) this.commas[2] = 0;
     if (this.depth > this.limits.maxDepth) {
       this.refuse('BODY_TOO_DEEP', `The body nests deeper than ${this.limits.maxDepth} levels`, this.at);
     }
@@ -100,6 +93,8 @@ class Scanner {
   /** PostgreSQL's jsonb holds neither a NUL nor half of a surrogate pair, and both can only be written as escapes in valid UTF-8. */
   private unicodeEscape(at: number): number {
     const unit = this.hex4(at + 2);
+    // No escape at all: the string may end before four characters are over.
+    if (unit < 0) return at + 2;
     if (unit === 0) this.refuse('BODY_NOT_JSON', 'A string holds a NUL character (\\u0000), which cannot be stored', at);
     if (unit >= 0xd800 && unit <= 0xdbff) {
       const low = this.bytes[at + 6] === BACKSLASH && this.bytes[at + 7] === 0x75 ? this.hex4(at + 8) : -1;
@@ -119,31 +114,27 @@ class Scanner {
     const { bytes } = this;
     const start = this.at;
     let at = start + 1;
-    let simple = true;
+    let exponent = false;
     for (;;) {
       const byte = bytes[at];
-      if (isDigit(byte)) at += 1;
-      else if (byte === 0x2e || byte === 0x65 || byte === 0x45 || byte === 0x2b || byte === MINUS) {
-        simple = false;
+      if (isDigit(byte) || byte === 0x2e) at += 1;
+      else if (byte === 0x65 || byte === 0x45 || byte === 0x2b || byte === MINUS) {
+        exponent = true;
         at += 1;
       } else break;
     }
     this.at = at;
-    if (simple && at - start <= 15) return;
-    const text = String.fromCharCode(...bytes.subarray(start, Math.min(at, start + 1000)));
-    const mantissa = text.replace(/[eE].*$/, '');
-    const value = Number(text);
-    if (Number.isNaN(value)) return;
-    if (at - start > 1000 || !Number.isFinite(value) || (value === 0 && /[1-9]/.test(mantissa))) {
-      this.refuse('BODY_NOT_JSON', 'A number is outside of what can be stored (1e-308 to 1e308, at most 1000 digits)', start);
-    }
-    if (mantissa.replace(/\D/g, '').replace(/^0+/, '').length > 15 && String(value) !== text) this.exactNumbers = true;
+    if (!exponent && at - start <= 15) return;
+    // One more than is looked at, so that a longer one is told from one that just fits.
+    const fidelity = fidelityOf(String.fromCharCode(...bytes.subarray(start, Math.min(at, start + 1001))));
+    if (fidelity === 'lost') this.refuse('BODY_NOT_JSON', 'A number is outside of what can be stored (1e-308 to 1e308, at most 1000 digits)', start);
+    if (fidelity === 'rounded') this.exactNumbers = true;
   }
 
   private refuse(code: ErrorCode, what: string, at: number): never {
-    const inBatch = this.topIsArray ? this.depth >= 2 : this.depth >= 3;
-    const event = this.commas[this.topIsArray ? 1 : 2] ?? 0;
-    const where = inBatch && this.bytes.length > 0 ? { byte: at, event } : { byte: at };
-    throw new SwitchyardError(code, `${what} (at byte ${at}).`, where);
+    const { buffer, byteOffset, byteLength } = this.bytes;
+    // One character a byte, so that positions are bytes.
+    const place = placeOf(Buffer.from(buffer, byteOffset, byteLength).toString('latin1'), at, at);
+    throw new SwitchyardError(code, `${what} (${place.words}).`, place.details);
   }
 }

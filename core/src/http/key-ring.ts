@@ -50,8 +50,9 @@ export class KeyRing {
   private readonly known: BoundedMap<string, Known>;
   /** Apart from the keys that exist, so that a flood of made-up ids pushes none of them out. */
   private readonly strangers: BoundedMap<string, Known>;
-  private wanted = new Set<string>();
-  private loading: Promise<void> | null = null;
+  /** Ids that are being looked up; null for one that could not be. */
+  private readonly wanted = new Map<string, PromiseWithResolvers<Known | null>>();
+  private loading = false;
   /** Grows with each `forget`: what was being read then may be older than the change. */
   private generation = 0;
   /** The last look-up failed or hangs: nobody waits for the next one but who must. */
@@ -101,10 +102,9 @@ export class KeyRing {
   }
 
   private async findStored(id: string, secret: string, before: Known | undefined): Promise<KeyGrant | null> {
-    if (this.now() >= this.nextTryAt) await this.patiently(this.load(id));
-    const entry = this.known.get(id) ?? this.strangers.get(id);
-    if (entry !== undefined) return this.verify(entry, secret);
-    // The database did not answer, or another key was changed meanwhile. An older answer is better than none.
+    const entry = this.now() >= this.nextTryAt ? await this.patiently(this.load(id)) : null;
+    if (entry !== null) return this.verify(entry, secret);
+    // The database did not answer. An older answer is better than none.
     if (before !== undefined) return this.verify(before, secret);
     throw this.outOfReach();
   }
@@ -114,16 +114,17 @@ export class KeyRing {
   }
 
   /** Waits for a look-up, but not for ever: a database that hangs is as good as gone. */
-  private async patiently(look: Promise<void>): Promise<void> {
+  private async patiently(look: Promise<Known | null>): Promise<Known | null> {
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
+    const late = new Promise<null>((resolve) => {
       timer = setTimeout(() => {
         this.miss();
-        resolve();
+        resolve(null);
       }, this.options.patienceMs);
     });
-    await Promise.race([look, late]);
+    const entry = await Promise.race([look, late]);
     clearTimeout(timer);
+    return entry;
   }
 
   private miss(): void {
@@ -131,34 +132,48 @@ export class KeyRing {
     this.nextTryAt = this.now() + this.options.patienceMs;
   }
 
-  /** Resolves when the id has been looked up; never rejects. One query at a time: ids that come meanwhile go together into the next. */
-  private async load(id: string): Promise<void> {
-    this.wanted.add(id);
-    while (this.wanted.has(id)) {
-      this.loading ??= this.loadWanted().finally(() => {
-        this.loading = null;
-      });
-      await this.loading;
+  /** Never rejects; null when the database did not answer. One query at a time: ids that come meanwhile go together into the next. */
+  private load(id: string): Promise<Known | null> {
+    let look = this.wanted.get(id);
+    if (look === undefined) {
+      look = Promise.withResolvers();
+      this.wanted.set(id, look);
     }
+    if (!this.loading) void this.loadWanted();
+    return look.promise;
   }
 
   private async loadWanted(): Promise<void> {
-    const ids = [...this.wanted].slice(0, BATCH);
-    const { generation } = this;
+    this.loading = true;
+    while (this.wanted.size > 0) {
+      const looks = [...this.wanted].slice(0, BATCH);
+      const { generation } = this;
+      const grants = await this.read(looks.map(([id]) => id));
+      // What was read before a change must not outlive it: it is read again.
+      if (grants !== null && generation !== this.generation) continue;
+      const loadedAt = this.now();
+      for (const [id, look] of looks) {
+        const entry = grants === null ? null : { grant: grants.get(id) ?? null, loadedAt };
+        if (entry !== null) this.keep(id, entry);
+        this.wanted.delete(id);
+        look.resolve(entry);
+      }
+    }
+    this.loading = false;
+    await this.touch();
+  }
+
+  private async read(ids: readonly string[]): Promise<ReadonlyMap<string, KeyGrant> | null> {
     try {
-      const grants = new Map((await this.store.grants(ids)).map((grant) => [grant.id, grant]));
+      const grants = await this.store.grants(ids);
       this.outage = false;
       this.nextTryAt = 0;
-      // What was read before a change must not outlive it: it is read again.
-      if (generation !== this.generation) return;
-      const loadedAt = this.now();
-      for (const id of ids) this.keep(id, { grant: grants.get(id) ?? null, loadedAt });
-      void this.touch();
+      return new Map(grants.map((grant) => [grant.id, grant]));
     } catch (error) {
       this.miss();
       this.logger.warn('API keys could not be looked up; keys that are known go on working', { error });
+      return null;
     }
-    for (const id of ids) this.wanted.delete(id);
   }
 
   private keep(id: string, entry: Known): void {

@@ -21,6 +21,8 @@ const LIMITS = {
   maxConnections: 20_000,
 } as const;
 
+type Limits = Readonly<Record<keyof typeof LIMITS, number>>;
+
 /** Lets every part of the server know that the process is going down. */
 export interface Lifecycle {
   stopping: boolean;
@@ -38,7 +40,8 @@ export interface Server {
  * Closing: `lifecycle.stopping` makes readiness fail first; `app.close()` then lets requests that are under way finish, refuses new ones with `STOPPING`, and
  * closes idle connections.
  */
-export function createServer(logger: Logger): Server {
+export function createServer(logger: Logger, overrides: Partial<Limits> = {}): Server {
+  const limits: Limits = { ...LIMITS, ...overrides };
   const prefix = randomBytes(6).toString('hex');
   let requests = 0;
   const lifecycle: Lifecycle = { stopping: false };
@@ -48,11 +51,11 @@ export function createServer(logger: Logger): Server {
     logger: false,
     // No look at the client's own header: an id that a client chooses cannot be told from another's.
     genReqId: () => `${prefix}-${(requests += 1).toString(36)}`,
-    requestTimeout: LIMITS.requestTimeoutMs,
-    connectionTimeout: LIMITS.connectionTimeoutMs,
-    keepAliveTimeout: LIMITS.keepAliveTimeoutMs,
-    maxRequestsPerSocket: LIMITS.maxRequestsPerSocket,
-    http: { headersTimeout: LIMITS.headersTimeoutMs, maxHeaderSize: LIMITS.maxHeaderBytes, connectionsCheckingInterval: LIMITS.checkingIntervalMs },
+    requestTimeout: limits.requestTimeoutMs,
+    connectionTimeout: limits.connectionTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    maxRequestsPerSocket: limits.maxRequestsPerSocket,
+    http: { headersTimeout: limits.headersTimeoutMs, maxHeaderSize: limits.maxHeaderBytes, connectionsCheckingInterval: limits.checkingIntervalMs },
     // The client's address is the socket's: a header is whatever a client says it is.
     trustProxy: false,
     // Fastify's own answer has another shape than ours; the scopes refuse with STOPPING themselves.
@@ -64,7 +67,7 @@ export function createServer(logger: Logger): Server {
       answerError(new SwitchyardError('REQUEST_INVALID', `The address of the request cannot be read: ${problem}.`), request, reply);
     },
   });
-  app.server.maxConnections = LIMITS.maxConnections;
+  app.server.maxConnections = limits.maxConnections;
   app.removeAllContentTypeParsers();
   app.addHook('onRoute', ({ method, url }) => routes.add(method, url));
   app.addHook('preClose', (done) => {

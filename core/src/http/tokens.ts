@@ -18,10 +18,14 @@ const MAX_LENGTH = 2048;
 
 /** Short-lived access tokens. One algorithm: a token's own header never decides how it is checked. */
 export class AccessTokens {
+  private readonly secret: KeyObject;
+
   constructor(
-    private readonly secret: Uint8Array,
+    secret: Uint8Array,
     private readonly now: () => number = Date.now,
-  ) {}
+  ) {
+    this.secret = createSecretKey(secret);
+  }
 
   async issue(user: Caller): Promise<{ readonly token: string; readonly expiresIn: number }> {
     const issuedAt = Math.floor(this.now() / 1000);

@@ -3,7 +3,7 @@ import { pino, stdTimeFunctions, type DestinationStream, type Logger as Pino } f
 import type { LogLevel } from '../settings.ts';
 import { redact, redactText } from './redact.ts';
 
-export type LogLabels = Readonly<Record<string, string | number | boolean>>;
+type LogLabels = Readonly<Record<string, string | number | boolean>>;
 
 /** The SDK's logger, which core uses as well. Guarantees: a call never throws, whatever it is given, and secrets are taken out (see redact.ts). */
 export interface CoreLogger extends Logger {

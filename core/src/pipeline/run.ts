@@ -6,6 +6,10 @@ import type { LogEvent } from '../log/event-log.ts';
 import type { Plan, PlanStep } from './compile.ts';
 import { outputEvent } from './output.ts';
 
+/** What one call may make of one event: more than any list within an event has items, less than what fills the memory. */
+const MAX_OUTPUTS = 10_000;
+const MAX_REASON = 500;
+
 /** A transform that is open, as the runner calls it. */
 export interface RunningTransform {
   readonly maxEvents: number;
@@ -62,7 +66,7 @@ export async function runPlan(
   }
   for (const step of plan.steps) emitted.set(step.node.id, await runStep(step, transforms, collect(step.inputs, emitted), drafts, signal));
   for (const token of collect(plan.inputs, emitted)) drafts[token.root]?.tokens.push(token);
-  return drafts.map(({ tokens, failures, drops }, root) => ({ outputs: finalEvents(tokens, events[root]?.event), failures, drops }));
+  return drafts.map(({ tokens, failures, drops }, root) => ({ outputs: finalEvents(tokens, events[root]?.event, failures.length > 0), failures, drops }));
 }
 
 /** The tokens of several nodes; one that comes unchanged by two ways is one. */
@@ -92,7 +96,10 @@ async function runStep(
   if (transform === undefined) throw new Error(`The transform "${id}" is not open.`);
   const out: Token[] = [];
   for (const batch of batches(withOwnIds(inputs), transform.maxEvents)) {
+    signal.throwIfAborted();
     const outcomes = await transform.apply(batch.map(({ event }) => event), signal);
+    // A transform that does not look at its signal gives an answer all the same.
+    signal.throwIfAborted();
     for (const token of batch) {
       const draft = drafts[token.root];
       if (draft === undefined) continue;
@@ -105,22 +112,28 @@ async function runStep(
 }
 
 function settle(outcome: TransformOutcome, token: Token, node: string, draft: Draft, out: Token[]): void {
-  if (outcome.action === 'drop') draft.drops.push(`${node}: ${outcome.reason}`);
+  if (outcome.action === 'drop') draft.drops.push(`${node}: ${legible(outcome.reason)}`);
   else if (outcome.action === 'fail') {
     const { error } = outcome;
     draft.failures.push({ node, error: isDeliveryError(error) ? error : new PermanentError(`The transform "${node}" failed with something that is not an error.`, { code: 'PLUGIN_THREW' }) });
   } else if (outcome.events.length === 0) draft.drops.push(`${node}: emitted nothing`);
-  else {
+  else if (outcome.events.length > MAX_OUTPUTS) {
+    draft.failures.push({ node, error: badOutput(node, `${outcome.events.length} events, and one event may become at most ${MAX_OUTPUTS}.`) });
+  } else {
     const several = outcome.events.length > 1;
     for (const [index, output] of outcome.events.entries()) {
       const path = several ? `${token.path}/${node}:${index}` : token.path;
-      const made = output === token.event ? token.event : makeEvent(output, token.event, path, several);
-      if (typeof made === 'string') {
-        draft.failures.push({ node, error: new PermanentError(`The transform "${node}" emitted something that is not a valid event: ${made}.`, { code: 'TRANSFORM_BAD_OUTPUT' }) });
-      } else out.push({ root: token.root, event: made, path });
+      const made = output === token.event && !several ? token.event : makeEvent(output, token.event, path, several);
+      if (typeof made === 'string') draft.failures.push({ node, error: badOutput(node, `something that is not a valid event: ${made}`) });
+      else out.push({ root: token.root, event: made, path });
     }
   }
 }
+
+const badOutput = (node: string, what: string): DeliveryError => new PermanentError(`The transform "${node}" emitted ${what}`, { code: 'TRANSFORM_BAD_OUTPUT' });
+
+/** A reason is counted by and stored as text. */
+const legible = (reason: string): string => reason.slice(0, MAX_REASON).replaceAll('\u0000', '\ufffd').toWellFormed();
 
 function makeEvent(output: EventOutput, parent: Event, path: string, several: boolean): Event | string {
   const made = outputEvent(output, parent, several ? derivedEventId(parent.id, path) : parent.id);
@@ -136,17 +149,21 @@ function withOwnIds(tokens: readonly Token[]): readonly Token[] {
       seen.add(event.id);
       return token;
     }
-    const id = derivedEventId(event.id, path);
+    let id = event.id;
+    while (seen.has(id)) id = derivedEventId(id, path);
     seen.add(id);
     return { ...token, event: Object.freeze({ ...event, id }) };
   });
 }
 
-/** A single output is the event itself, under its own id. Several get ids that follow from the event's and from their ways. */
-function finalEvents(tokens: readonly Token[], root: Event | undefined): readonly Event[] {
+/**
+ * A single output is the event itself, under its own id. Several get ids that follow from the event's and from their ways. While a branch has failed there
+ * may be more to come: the outputs that are there get the ids that they will have beside it, so that a receiver knows them again when all is sent again.
+ */
+function finalEvents(tokens: readonly Token[], root: Event | undefined, incomplete: boolean): readonly Event[] {
   if (root === undefined) return [];
   const [only] = tokens;
-  if (tokens.length === 1 && only !== undefined) return [only.event.id === root.id ? only.event : Object.freeze({ ...only.event, id: root.id })];
+  if (tokens.length === 1 && only !== undefined && !incomplete) return [only.event.id === root.id ? only.event : Object.freeze({ ...only.event, id: root.id })];
   return tokens.map(({ event, path }) => Object.freeze({ ...event, id: derivedEventId(root.id, path) }));
 }
 

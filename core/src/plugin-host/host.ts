@@ -4,10 +4,7 @@ import type { CoreMetrics } from '../observability/metrics.ts';
 import type { PluginConfigs } from './config.ts';
 import type { InstanceIdentity, PluginContexts } from './context.ts';
 import type { Definition, DefinitionOf } from './definition.ts';
-import { describe, stackOf } from './failure.ts';
-import { FaultLog } from './fault-log.ts';
 import { PluginInstance } from './instance.ts';
-import type { PluginScope } from './scope.ts';
 
 /** Makes instances of all three kinds. They begin to open when `start` is called, and belong to the caller, who closes them. */
 export class PluginHost {
@@ -15,24 +12,13 @@ export class PluginHost {
   readonly #contexts: PluginContexts;
   readonly #logger: CoreLogger;
   readonly #metrics: CoreMetrics;
-  readonly #escapes: FaultLog;
 
   constructor(configs: PluginConfigs, contexts: PluginContexts, logger: CoreLogger, metrics: CoreMetrics) {
     this.#configs = configs;
     this.#contexts = contexts;
     this.#logger = logger;
     this.#metrics = metrics;
-    this.#escapes = new FaultLog(logger, () => undefined);
   }
-
-  /** For `containEscapes`: counts what a plugin let go of outside of every call, and logs it once a while. */
-  readonly escaped = (scope: PluginScope, thrown: unknown): void => {
-    const { kind, type, instance } = scope;
-    this.#metrics.pluginFaults.inc({ kind, type, fault: 'escaped' });
-    const where = instance === null ? '' : ` (instance ${instance})`;
-    const message = `The ${kind} plugin "${type}"${where} let an error go outside of any call: ${describe(thrown)}. It is a bug of the plugin.`;
-    this.#escapes.note('escaped', 'none', message, stackOf(thrown));
-  };
 
   /** `config` as it is stored, with its secrets sealed. What is wrong with it becomes the status of the instance. */
   source(

@@ -38,8 +38,7 @@ export function containEscapes(handlers: EscapeHandlers): () => void {
   // Without a listener of their own, unhandled rejections come here too, both in the asynchronous context that they arose in.
   const listener = (error: unknown): void => {
     const scope = current.getStore();
-    if (scope === undefined) handlers.core(error);
-    else inCore(() => handlers.plugin(scope, error));
+    inCore(() => (scope === undefined ? handlers.core(error) : handlers.plugin(scope, error)));
   };
   process.on('uncaughtException', listener);
   return () => void process.off('uncaughtException', listener);

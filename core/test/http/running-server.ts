@@ -34,6 +34,7 @@ export const MAX_BODY_BYTES = 64 * 1024;
 interface Parts {
   readonly probes?: readonly HealthProbe[];
   readonly keys?: Partial<KeyRingOptions>;
+  readonly limits?: Parameters<typeof createServer>[1];
 }
 
 /** What stands in for the parts that move events: the tests here are about what comes in over HTTP. */
@@ -43,6 +44,8 @@ export class Moved {
   woken = 0;
   refuse: SwitchyardError | null = null;
   reject: SwitchyardError | null = null;
+  /** What `accept` waits for: a disk that is slow. */
+  until: Promise<void> = Promise.resolve();
   queries: ControlPlane['running'] = { check: async () => ({ ok: true, message: 'It answers.' }), query: async () => null, series: async () => null };
 }
 
@@ -64,7 +67,7 @@ export class RunningServer {
     this.moved = moved;
   }
 
-  static async start({ probes = [], keys: keyOptions = {} }: Parts = {}): Promise<RunningServer> {
+  static async start({ probes = [], keys: keyOptions = {}, limits = {} }: Parts = {}): Promise<RunningServer> {
     const databases = new Databases();
     const moved = new Moved();
     const db = await migrated(databases, 'postgres');
@@ -77,8 +80,8 @@ export class RunningServer {
     const host = new PluginHost(configs, new PluginContexts(logger, metrics, http, db), logger, metrics);
     const apiKeys = new ApiKeyRepository(db);
     const keys = new KeyRing(apiKeys, logger, keyOptions);
-    const tokens = new AccessTokens('s'.repeat(32));
-    const server = createServer(logger);
+    const tokens = new AccessTokens(Buffer.from('s'.repeat(32)));
+    const server = createServer(logger, limits);
     const plane: ControlPlane = {
       projects: new ProjectRepository(db),
       users: new UserRepository(db, new Passwords()),
@@ -120,6 +123,7 @@ export class RunningServer {
       sources: new SourceInstances(host, logger),
       ingress: {
         accept: async (origin, drafts, sender): Promise<readonly DraftResult[]> => {
+          await moved.until;
           if (moved.reject !== null) throw moved.reject;
           moved.accepted.push({ origin, drafts, sender });
           return drafts.map(() => ({ ok: true, id: randomUUIDv7() }));

@@ -2,11 +2,11 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { migrateToLatest } from '@switchyard/migrations';
 import { RetryableError, Secret, Type, type HttpClient, type PluginContext } from '@switchyard/plugin-sdk';
 import { Kysely, PostgresDialect } from 'kysely';
-import pg from 'pg';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { PluginConfigs } from '../../src/plugin-host/config.ts';
 import { PluginContexts } from '../../src/plugin-host/context.ts';
+import { escapeReporter } from '../../src/plugin-host/escape-report.ts';
 import { PluginHost } from '../../src/plugin-host/host.ts';
 import { transformInstanceId } from '../../src/plugin-host/instance-id.ts';
 import { SecretBox } from '../../src/plugin-host/secrets.ts';
@@ -105,9 +105,9 @@ describe("a plugin's state", () => {
   });
 
   it('that cannot be reached is a reason to try again, not a bug of the plugin', async () => {
-    const nobody = new Kysely<Database>({
-      dialect: new PostgresDialect({ pool: new pg.Pool({ host: '127.0.0.1', port: 1 }) }),
-    });
+    const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+    const pool = { connect: () => Promise.reject(refused), end: () => Promise.resolve(), options: {} };
+    const nobody = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
     const error: unknown = await contextOf({}, nobody)
       .state.get('x')
       .catch((thrown: unknown) => thrown);
@@ -156,15 +156,17 @@ describe('the host', () => {
     });
     await instance.close(100);
   });
+});
 
-  it('counts and logs what escapes, even when it cannot be looked at', async () => {
+describe('what escapes from a plugin', () => {
+  it('is counted and logged, even when it cannot be looked at', async () => {
     log = '';
     const error = Object.defineProperty(new Error('x'), 'message', {
       get: () => {
         throw new Error('trap');
       },
     });
-    host().escaped({ kind: 'source', type: 'poll', instance: 'i7' }, error);
+    escapeReporter(logger, metrics)({ kind: 'source', type: 'poll', instance: 'i7' }, error);
     expect(log).toContain('The source plugin \\"poll\\" (instance i7) let an error go outside of any call');
     expect(await metrics.registry.metrics()).toContain(
       'switchyard_contained_faults_total{kind="source",type="poll",fault="escaped"} 1',

@@ -149,7 +149,7 @@ describe('discovery', () => {
 });
 
 describe('a plugin that cannot be used', () => {
-  const cases: readonly [string, PackageOptions, string | RegExp][] = [
+  const cases: readonly [string, PackageOptions, string][] = [
     [
       'a package.json that is not JSON',
       { files: { 'package.json': '{' } },
@@ -212,7 +212,7 @@ describe('a plugin that cannot be used', () => {
     [
       'an import that is missing',
       { files: { 'index.js': 'import "no-such-package-at-all";' } },
-      /importing it failed \(.*no-such-package-at-all/,
+      'no-such-package-at-all',
     ],
     ['no default export', { files: { 'index.js': 'export const x = 1;' } }, 'its default export is not a definition'],
     [
@@ -240,7 +240,7 @@ describe('a plugin that cannot be used', () => {
     [
       'a schema with an unknown keyword',
       { edit: (source) => source.replace("{ type: 'string' }", "{ type: 'string', maxLenght: 3 }") },
-      /its config schema is not strict JSON Schema .*maxLenght/,
+      'maxLenght',
     ],
     [
       'a secret behind a reference',
@@ -289,7 +289,7 @@ describe('a plugin that cannot be used', () => {
     const error: unknown = await discover().catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       code: 'PLUGIN_NOT_LOADABLE',
-      message: typeof expected === 'string' ? expect.stringContaining(expected) : expect.stringMatching(expected),
+      message: expect.stringContaining(expected),
     });
   });
 

@@ -26,13 +26,13 @@ async function run(body: string): Promise<{ lines: string[]; code: number }> {
     say(await instance.ready);
     await instance.call('work', (plugin, signal) => plugin.work(signal), { deadlineMs: 5 });
     setTimeout(() => say('alive'), 30);`;
-  const run = promisify(execFile)(process.execPath, [
+  const running = promisify(execFile)(process.execPath, [
     '--conditions=@switchyard/source',
     '--input-type=module',
     '--eval',
     source,
   ]);
-  const { stdout, code } = await run.then(
+  const { stdout, code } = await running.then(
     (done) => ({ ...done, code: 0 }),
     (error: { stdout: string; code: number }) => error,
   );

@@ -28,7 +28,7 @@ export const definitionSource = {
   }`,
 } as const;
 
-export type Kind = keyof typeof definitionSource;
+type Kind = keyof typeof definitionSource;
 
 export interface PackageOptions {
   readonly name?: string;

@@ -240,12 +240,8 @@ describe('a call', () => {
       { reason: 'bug', error: { code: 'PLUGIN_THREW' } },
     ],
     [
-      'a then that throws',
-      () => ({
-        get then() {
-          return bad();
-        },
-      }),
+      'an object that throws when it is touched',
+      () => new Proxy({}, { get: bad }),
       { reason: 'bug', error: { code: 'PLUGIN_THREW' } },
     ],
   ])('turns %s into a failure', async (_, run, failure) => {

@@ -46,6 +46,7 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 const MAX_ENTRY_EVENTS = 1000;
 const MAX_ENTRY_BYTES = 1024 * 1024;
 const TRIM_STEP = 500;
+const TRIM_BYTES = 4 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
 
 const keyOf = ({ project, index }: Partition): string => `${project}/${index}`;
@@ -112,7 +113,7 @@ export class EmbeddedLog implements EventLog {
         const touched = await this.commit(group);
         this.failure = null;
         for (const { resolve } of group) resolve();
-        for (const key of touched) for (const listener of this.watchers.get(key) ?? []) listener();
+        for (const key of touched) this.tell(key);
       } catch (error) {
         await this.recover(error);
         const refusal = new SwitchyardError('LOG_UNAVAILABLE', 'The event log could not write to its disk: send the events again. The log of this process says why.', undefined, { cause: error });
@@ -121,6 +122,17 @@ export class EmbeddedLog implements EventLog {
       for (const { bytes } of group) this.waitingBytes -= bytes;
     }
     this.committing = null;
+  }
+
+  /** The events are durable whatever a listener does. */
+  private tell(key: string): void {
+    for (const listener of this.watchers.get(key) ?? []) {
+      try {
+        listener();
+      } catch (error) {
+        this.options.logger.error('A listener of the event log threw. It is a bug of ours; the events are stored.', { error: String(error) });
+      }
+    }
   }
 
   /** Writes a group and waits for the fsync; heads move only then, so that nothing is read or counted before it is durable. */
@@ -180,7 +192,8 @@ export class EmbeddedLog implements EventLog {
     this.heads.clear();
     this.cache.clear();
     try {
-      await this.stores.root.close();
+      // It may be closed already, when it could not be opened again the last time.
+      await this.stores.root.close().catch(() => undefined);
       this.stores = openStores(this.options.directory);
     } catch (reopenError) {
       this.options.logger.error('The event log could not be opened again. It is tried at the next request.', { error: String(reopenError) });
@@ -280,10 +293,14 @@ export class EmbeddedLog implements EventLog {
   async trim(partition: Partition, before: number, writtenBefore: number): Promise<number> {
     const { project, index } = partition;
     const { root, entries, named } = this.stores;
-    const last = this.head(partition).next;
+    const keep = this.firstToKeep(partition);
     let removed = 0;
+    let bytes = 0;
     const doomed: { key: EntryKey; names: readonly string[] }[] = [];
-    for (const { key, value } of entries.getRange({ start: [project, index, 0], end: [project, index, before], limit: TRIM_STEP })) {
+    for (const { key, value } of entries.getRange({ start: [project, index, 0], end: [project, index, Math.min(before, keep)], limit: TRIM_STEP })) {
+      // The loop is not held up for longer than reading some entries takes; the next call goes on.
+      bytes += value.length;
+      if (removed > 0 && bytes > TRIM_BYTES) break;
       let header: EntryHeader;
       let names: readonly string[] = [];
       try {
@@ -294,9 +311,7 @@ export class EmbeddedLog implements EventLog {
         doomed.push({ key, names });
         continue;
       }
-      // The last entry stays: it carries the partition's offset and totals over a restart.
-      const end = key[2] + header.count;
-      if (end > before || end >= last || header.at >= writtenBefore) break;
+      if (key[2] + header.count > before || header.at >= writtenBefore) break;
       doomed.push({ key, names });
       removed += header.count;
     }
@@ -323,6 +338,16 @@ export class EmbeddedLog implements EventLog {
     await this.stores.root.close();
   }
 
+  /** The key of the last entry that can be read: it carries the partition's offset and totals over a restart, with what is damaged behind it. */
+  private firstToKeep({ project, index }: Partition): number {
+    let last: number | null = null;
+    for (const { key, value } of this.stores.entries.getRange({ start: [project, index, Number.MAX_SAFE_INTEGER], end: [project, index, -1], reverse: true })) {
+      last ??= key[2];
+      if (isReadable(value)) return key[2];
+    }
+    return last ?? 0;
+  }
+
   private head(partition: Partition): Head {
     const key = keyOf(partition);
     let head = this.heads.get(key);
@@ -342,6 +367,15 @@ export class EmbeddedLog implements EventLog {
       }
     }
     return { next: skip ?? 0, totals: new Map() };
+  }
+}
+
+function isReadable(entry: Buffer): boolean {
+  try {
+    decodeHeader(entry);
+    return true;
+  } catch {
+    return false;
   }
 }
 

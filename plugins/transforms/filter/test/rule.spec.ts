@@ -171,6 +171,21 @@ describe('charged operators mean what those of json-logic-js mean', () => {
     }
   };
 
+  it('for every operator and all pairs of awkward values', () => {
+    const awkward = [null, true, false, 0, -1, 2.5, '', ' ', 'a', 'abc', '1', '-1', [], [0], ['a', 'b'], [''], [[]]];
+    for (const operator of operators) {
+      for (const a of awkward) {
+        for (const b of awkward) {
+          const anyRule = { [operator]: [a, b] };
+          const theirs = end(() => jsonLogic.apply(anyRule as RulesLogic, {}));
+          const same = { '===': [{ cat: [anyRule] }, { cat: [theirs] }] };
+          const threw = theirs === 'threw' ? 'threw' : true;
+          expect([anyRule, end(() => compileRule(same)({}, 1e9).value)]).toEqual([anyRule, threw]);
+        }
+      }
+    }
+  });
+
   it('for rules and data of every shape', () => {
     let compared = 0;
     fc.assert(

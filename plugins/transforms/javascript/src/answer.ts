@@ -44,7 +44,8 @@ export function readAnswer(text: string, count: number): Answer | null {
   }
   if (!isRecord(answer)) return null;
   const { results, logs, lost } = answer;
-  if (!Array.isArray(results) || results.length > count || !Array.isArray(logs) || typeof lost !== 'number') return null;
+  if (!Array.isArray(results) || results.length > count || !Array.isArray(logs) || typeof lost !== 'number')
+    return null;
   // NUL and halves of surrogate pairs stand in JSON text as escapes: without any, no text needs a look of its own.
   const escapes = text.includes('\\u');
   const read = results.map((result: unknown) => readResult(result, escapes));
@@ -99,7 +100,8 @@ function faultOfShape(output: unknown): string | null {
   if (user !== undefined && user !== null && typeof user !== 'string') {
     return 'The user_id of the returned event is neither a string nor null.';
   }
-  if (timestamp !== undefined && typeof timestamp !== 'string') return 'The timestamp of the returned event is not a string.';
+  if (timestamp !== undefined && typeof timestamp !== 'string')
+    return 'The timestamp of the returned event is not a string.';
   if (metadata !== undefined && !isRecord(metadata)) return 'The metadata of the returned event is not an object.';
   if (context !== undefined && !isRecord(context)) return 'The context of the returned event is not an object.';
   return null;

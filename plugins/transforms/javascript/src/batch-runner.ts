@@ -62,12 +62,14 @@ export class BatchRunner {
     switch (result.type) {
       case 'ran':
         observer.cpu(result.cpuMs);
-        if (result.end === 'timeout') observer.incident('timeout', `the budget of ${this.#program.timeoutMs} ms was spent`);
+        if (result.end === 'timeout')
+          observer.incident('timeout', `the budget of ${this.#program.timeoutMs} ms was spent`);
         return this.#judgeRan(result, batch);
       case 'died':
         observer.incident('kill', result.detail);
         if (result.death === 'lost' || result.death === 'starved') return batch.setback(unavailable(result));
-        if (batch.lost() || (batch.alone && result.death === 'overdue')) this.#guilty(batch, this.#sentence(result.death), '');
+        if (batch.lost() || (batch.alone && result.death === 'overdue'))
+          this.#guilty(batch, this.#sentence(result.death), '');
         return;
       case 'unavailable':
       case 'load-failed':
@@ -92,12 +94,14 @@ export class BatchRunner {
     batch.accept(answer, ran.text?.length ?? 0);
     if (reached > 0) this.#events.good(reached);
     else if (ran.end === 'timeout') this.#guilty(batch, this.#sentence('overdue'), ran.stack);
-    else batch.setback(new RetryableError('The machine is too busy to run the code.', { code: 'TRANSFORM_UNAVAILABLE' }));
+    else
+      batch.setback(new RetryableError('The machine is too busy to run the code.', { code: 'TRANSFORM_UNAVAILABLE' }));
   }
 
   #guilty(batch: Batch, error: PermanentError, stack: string): void {
     const place = atPlace(stack);
-    const told = place === '' ? error : new PermanentError(`${error.message} It was${place.slice(1)}.`, { code: error.code });
+    const told =
+      place === '' ? error : new PermanentError(`${error.message} It was${place.slice(1)}.`, { code: error.code });
     this.#lastGuilt = told.message;
     this.#events.guilty();
     batch.failNext(told, stack);
@@ -110,16 +114,23 @@ export class BatchRunner {
           code: 'TRANSFORM_TIMEOUT',
         });
       case 'memory':
-        return new PermanentError(`The code needs more than its ${this.#program.memoryMb} MB of memory for this event.`, {
-          code: 'TRANSFORM_MEMORY',
-        });
+        return new PermanentError(
+          `The code needs more than its ${this.#program.memoryMb} MB of memory for this event.`,
+          {
+            code: 'TRANSFORM_MEMORY',
+          },
+        );
       case 'crashed':
-        return new PermanentError('The code brought its process down with this event, twice.', { code: 'TRANSFORM_CRASHED' });
+        return new PermanentError('The code brought its process down with this event, twice.', {
+          code: 'TRANSFORM_CRASHED',
+        });
     }
   }
 
   #unreadable(): PermanentError {
-    return new PermanentError('What the sandbox answered for this event cannot be read.', { code: 'TRANSFORM_BAD_OUTPUT' });
+    return new PermanentError('What the sandbox answered for this event cannot be read.', {
+      code: 'TRANSFORM_BAD_OUTPUT',
+    });
   }
 
   #suspended(): PermanentError {
@@ -154,12 +165,17 @@ export class BatchRunner {
 
 function loadFault(result: RunResult): Pick<LoadFailure, 'message' | 'stack'> | null {
   if (result.type === 'load-failed') return result.failure.reason === 'starved' ? null : result.failure;
-  if (result.type !== 'died' || result.during !== 'loading' || result.death === 'lost' || result.death === 'starved') return null;
-  const did = { overdue: 'does not end', memory: 'needs too much memory', crashed: 'brings its process down' }[result.death];
+  if (result.type !== 'died' || result.during !== 'loading' || result.death === 'lost' || result.death === 'starved')
+    return null;
+  const did = { overdue: 'does not end', memory: 'needs too much memory', crashed: 'brings its process down' }[
+    result.death
+  ];
   return { message: `what stands outside of the function ${did}`, stack: '' };
 }
 
 function unavailable(result: Exclude<RunResult, Ran>): RetryableError {
   const detail = result.type === 'load-failed' ? result.failure.message : result.detail;
-  return new RetryableError(`The code could not be run, for no fault of the event: ${detail}.`, { code: 'TRANSFORM_UNAVAILABLE' });
+  return new RetryableError(`The code could not be run, for no fault of the event: ${detail}.`, {
+    code: 'TRANSFORM_UNAVAILABLE',
+  });
 }

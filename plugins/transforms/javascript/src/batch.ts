@@ -1,4 +1,13 @@
-import { PermanentError, RetryableError, drop, emit, fail, type DeliveryError, type Event, type TransformOutcome } from '@switchyard/plugin-sdk';
+import {
+  PermanentError,
+  RetryableError,
+  drop,
+  emit,
+  fail,
+  type DeliveryError,
+  type Event,
+  type TransformOutcome,
+} from '@switchyard/plugin-sdk';
 import type { Answer, EventResult, LogLine } from './answer.ts';
 import { BATCH_OUTPUT_CHARS, REQUEST_MAX_CHARS, STARVED_TRIES } from './limits.ts';
 import { atPlace, framesIn } from './user-stack.ts';

@@ -15,7 +15,12 @@ export class JavaScriptTransform implements Transform {
   readonly #underWay = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(pool: SandboxPool, program: Program, context: PluginContext, now: () => number = () => performance.now()) {
+  constructor(
+    pool: SandboxPool,
+    program: Program,
+    context: PluginContext,
+    now: () => number = () => performance.now(),
+  ) {
     this.#pool = pool;
     this.#program = program;
     this.#runner = new BatchRunner(pool, program, now);
@@ -76,7 +81,9 @@ export class JavaScriptTransform implements Transform {
       cpu: (ms) => meters.cpu.inc(ms / 1000),
       incident: (kind, detail) => {
         meters[kind === 'kill' ? 'kills' : 'timeouts'].inc();
-        logger.warn(kind === 'kill' ? 'A sandbox process ended while the code ran.' : 'The code spent its time.', { detail });
+        logger.warn(kind === 'kill' ? 'A sandbox process ended while the code ran.' : 'The code spent its time.', {
+          detail,
+        });
       },
     };
   }
@@ -87,7 +94,10 @@ function metersOf({ metrics }: PluginContext) {
     batches: metrics.counter('javascript_batches_total', 'Batches that went through user code'),
     events: metrics.counter('javascript_events_total', 'Events that went through user code'),
     failures: metrics.counter('javascript_failures_total', 'Events that failed in user code'),
-    timeouts: metrics.counter('javascript_timeouts_total', 'Runs of user code that were stopped because their time was spent'),
+    timeouts: metrics.counter(
+      'javascript_timeouts_total',
+      'Runs of user code that were stopped because their time was spent',
+    ),
     kills: metrics.counter('javascript_kills_total', 'Sandbox processes that ended while user code ran'),
     cpu: metrics.counter('javascript_cpu_seconds_total', 'CPU seconds that user code used'),
     seconds: metrics.histogram('javascript_batch_seconds', 'How long a batch took, with its wait for the sandbox'),

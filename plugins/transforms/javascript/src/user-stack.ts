@@ -22,5 +22,10 @@ export function atPlace(stack: string): string {
 /** The frames of the user's code, without ours. Empty when there are fewer than two: the place then says it all. */
 export function framesIn(stack: string): string {
   const frames = stack.split('\n').filter((line) => /^\s+at /.test(line) && PLACE.test(line));
-  return frames.length < 2 ? '' : frames.slice(0, FRAMES_SHOWN).map((frame) => `\n${frame}`).join('');
+  return frames.length < 2
+    ? ''
+    : frames
+        .slice(0, FRAMES_SHOWN)
+        .map((frame) => `\n${frame}`)
+        .join('');
 }

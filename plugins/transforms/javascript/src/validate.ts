@@ -12,7 +12,11 @@ export function validate(config: JavaScriptConfig): void {
       statement.type === 'ExportAllDeclaration' ||
       (statement.type === 'ExportNamedDeclaration' && statement.source != null)
     ) {
-      refuse('TRANSFORM_IMPORT', 'The code imports a module: there is nothing to import in the sandbox', statement.loc?.start);
+      refuse(
+        'TRANSFORM_IMPORT',
+        'The code imports a module: there is nothing to import in the sandbox',
+        statement.loc?.start,
+      );
     }
     if (statement.type === 'ExportDefaultDeclaration') {
       exportsDefault = true;
@@ -20,7 +24,11 @@ export function validate(config: JavaScriptConfig): void {
       const isGenerator = 'generator' in declaration && declaration.generator;
       if (isGenerator || NEVER_FUNCTIONS.has(declaration.type)) {
         const what = isGenerator ? 'a generator' : 'not a function';
-        refuse('TRANSFORM_NO_FUNCTION', `The default export is ${what}: export a function that takes an event`, declaration.loc?.start);
+        refuse(
+          'TRANSFORM_NO_FUNCTION',
+          `The default export is ${what}: export a function that takes an event`,
+          declaration.loc?.start,
+        );
       }
     }
     if (statement.type === 'ExportNamedDeclaration') {
@@ -30,7 +38,10 @@ export function validate(config: JavaScriptConfig): void {
     }
   }
   if (!exportsDefault) {
-    refuse('TRANSFORM_NO_FUNCTION', 'The code exports no function: begin with "export default function transform(event) {"');
+    refuse(
+      'TRANSFORM_NO_FUNCTION',
+      'The code exports no function: begin with "export default function transform(event) {"',
+    );
   }
 }
 

@@ -55,7 +55,10 @@ describe('what the function returns', () => {
   });
 
   it('keeps the digits of numbers that a double cannot hold', async () => {
-    const event = { ...anEvent('e'), metadata: { big: (JSON as unknown as { rawJSON(text: string): null }).rawJSON('12345678901234567890') } };
+    const event = {
+      ...anEvent('e'),
+      metadata: { big: (JSON as unknown as { rawJSON(text: string): null }).rawJSON('12345678901234567890') },
+    };
     const outcome = await outcomeOf('export default (event) => ({ ...event, event_name: "x" })', event);
     expect(JSON.stringify(outcome)).toContain('"big":12345678901234567890');
   });
@@ -72,7 +75,11 @@ describe('what the function returns', () => {
     ['metadata that is text', '({ ...event, metadata: "x" })', /metadata .* is not an object/],
     ['a __proto__ key', 'JSON.parse(\'{"event_name":"x","metadata":{"__proto__":{}}}\')', /__proto__/],
     ['a constructor with a prototype', '({ ...event, metadata: { constructor: { prototype: 1 } } })', /constructor/],
-    ['65 levels', '{ let m = {}; for (let i = 0; i < 65; i += 1) m = { m }; return { ...event, metadata: m }; }', /deeper than 64/],
+    [
+      '65 levels',
+      '{ let m = {}; for (let i = 0; i < 65; i += 1) m = { m }; return { ...event, metadata: m }; }',
+      /deeper than 64/,
+    ],
     ['the character U+0000', '({ ...event, metadata: { a: "\\u0000" } })', /U\+0000/],
     ['half a surrogate pair', '({ ...event, metadata: { a: "\\ud800" } })', /surrogate/],
   ])('refuses %s as output', async (_, returned, message) => {
@@ -85,10 +92,13 @@ describe('what the function returns', () => {
 
 describe('errors', () => {
   it('says what was thrown and where, with the frames of the code only', async () => {
-    const code = 'function check(event) {\n  return event.nothing.here;\n}\nexport default function transform(event) {\n  return check(event);\n}';
+    const code =
+      'function check(event) {\n  return event.nothing.here;\n}\nexport default function transform(event) {\n  return check(event);\n}';
     const error = await errorOf(code);
     expect(error).toMatchObject({ kind: 'permanent', code: 'TRANSFORM_THREW' });
-    expect(error.message).toMatch(/^TypeError: Cannot read properties of undefined \(reading 'here'\), at line 2, column 24\n/);
+    expect(error.message).toMatch(
+      /^TypeError: Cannot read properties of undefined \(reading 'here'\), at line 2, column 24\n/,
+    );
     expect(error.message.split('\n').slice(1)).toEqual([
       '    at check (transform.js:2:24)',
       '    at transform (transform.js:5:10)',
@@ -100,7 +110,11 @@ describe('errors', () => {
     ['nothing', 'throw undefined', 'thrown: undefined'],
     ['an object', 'throw { a: 1 }', 'thrown: {"a":1}'],
     ['a symbol', 'throw Symbol("x")', 'thrown: [symbol]'],
-    ['an error whose message throws', 'throw { get message() { throw 1; } }', 'the code threw a value that cannot be printed'],
+    [
+      'an error whose message throws',
+      'throw { get message() { throw 1; } }',
+      'the code threw a value that cannot be printed',
+    ],
   ])('prints %s that is thrown', async (_, statement, message) => {
     expect((await errorOf(`export default () => { ${statement} }`)).message).toBe(message);
   });
@@ -118,7 +132,12 @@ describe('errors', () => {
       code: 'export default (event) => event.metadata.n % 2 ? new Promise(() => {}) : event',
       timeout_ms: 1000,
     });
-    expect(await wordsFor(instance, events(4))).toEqual(['emit', 'TRANSFORM_NEVER_SETTLED', 'emit', 'TRANSFORM_NEVER_SETTLED']);
+    expect(await wordsFor(instance, events(4))).toEqual([
+      'emit',
+      'TRANSFORM_NEVER_SETTLED',
+      'emit',
+      'TRANSFORM_NEVER_SETTLED',
+    ]);
     expect(performance.now() - startedAt).toBeLessThan(2000);
   });
 
@@ -154,7 +173,8 @@ describe('errors', () => {
 describe('console', () => {
   it('goes to the log, with the level and in order', async () => {
     const recorded = recording();
-    const code = 'console.log("set up"); export default (event) => { console.log("n", event.metadata.n, { a: [1] }); console.warn(new Error("w").message); console.table([1]); return event; }';
+    const code =
+      'console.log("set up"); export default (event) => { console.log("n", event.metadata.n, { a: [1] }); console.warn(new Error("w").message); console.table([1]); return event; }';
     await bench.instance(code, recorded).apply(events(2), never);
     expect(recorded.logs).toEqual([
       'console.log: set up',
@@ -167,7 +187,8 @@ describe('console', () => {
 
   it('is cut off at so many lines an event and characters a line', async () => {
     const recorded = recording();
-    const code = 'export default (event) => { for (let i = 0; i < 50; i += 1) console.log("x".repeat(5000)); return event; }';
+    const code =
+      'export default (event) => { for (let i = 0; i < 50; i += 1) console.log("x".repeat(5000)); return event; }';
     await bench.instance(code, recorded).apply(events(10), never);
     const lines = recorded.logs.filter((line) => line.startsWith('console.'));
     expect(lines.length).toBeGreaterThanOrEqual(20);
@@ -207,7 +228,10 @@ describe('limits of output', () => {
 describe('life of an instance', () => {
   it('counts what it did', async () => {
     const recorded = recording();
-    const instance = bench.instance('export default (event) => { if (event.metadata.n === 0) throw 1; return event; }', recorded);
+    const instance = bench.instance(
+      'export default (event) => { if (event.metadata.n === 0) throw 1; return event; }',
+      recorded,
+    );
     await instance.apply(events(3), never);
     await instance.apply(events(3), never);
     expect(Object.fromEntries(recorded.counts)).toMatchObject({
@@ -231,13 +255,17 @@ describe('life of an instance', () => {
     await instance.close(never);
     expect((await under).flat()).toEqual(Array(15).fill('emit'));
     await instance.close(never);
-    await expect(instance.apply(events(1), never)).rejects.toMatchObject({ kind: 'retryable', code: 'TRANSFORM_CLOSED' });
+    await expect(instance.apply(events(1), never)).rejects.toMatchObject({
+      kind: 'retryable',
+      code: 'TRANSFORM_CLOSED',
+    });
     await own.instance('export default (event) => event').close(never);
     expect(own.pool.pids).toEqual([]);
   });
 
   it('keeps what code stores outside of the function between events, but nothing between instances', async () => {
-    const code = 'globalThis.seen ??= 0; export default (event) => { globalThis.seen += 1; event.metadata.seen = globalThis.seen; return event; }';
+    const code =
+      'globalThis.seen ??= 0; export default (event) => { globalThis.seen += 1; event.metadata.seen = globalThis.seen; return event; }';
     await bench.instance(code).apply(events(5), never);
     expect(await outcomeOf(code)).toMatchObject({ events: [{ metadata: { seen: 1 } }] });
   });
@@ -246,11 +274,16 @@ describe('life of an instance', () => {
 describe('a test run', () => {
   it('gives each event its outcome, its lines and the place of its error, and leaves no process', async () => {
     const own = new Bench();
-    const code = 'export default (event) => {\n  console.info("saw", event.metadata.n);\n  if (event.metadata.n === 1)\n    throw new RangeError("one");\n  return event;\n}';
+    const code =
+      'export default (event) => {\n  console.info("saw", event.metadata.n);\n  if (event.metadata.n === 1)\n    throw new RangeError("one");\n  return event;\n}';
     const run = await testRun(own.pool, { code }, events(2), never);
     expect(run.events).toMatchObject([
       { outcome: { action: 'emit' }, logs: [{ level: 'info', text: 'saw 0' }], place: undefined },
-      { outcome: { action: 'fail', error: { code: 'TRANSFORM_THREW' } }, logs: [{ text: 'saw 1' }], place: { line: 4, column: 11 } },
+      {
+        outcome: { action: 'fail', error: { code: 'TRANSFORM_THREW' } },
+        logs: [{ text: 'saw 1' }],
+        place: { line: 4, column: 11 },
+      },
     ]);
     expect(run.cpuMs).toBeGreaterThan(0);
     expect(own.pool.pids).toEqual([]);

@@ -1,19 +1,22 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { TransformOutcome } from '@switchyard/plugin-sdk';
+import type { Transform, TransformOutcome } from '@switchyard/plugin-sdk';
 import { cpu, escapes, memory, tampering, type HostileScript } from './hostile-scripts.ts';
 import { Bench, events, never, wordFor, wordsFor } from './support.ts';
 
 const TIMEOUT_MS = 50;
 const bench = new Bench();
-const sibling = bench.instance('export default (event) => { event.metadata.ok = true; return event; }');
+// One in each shared child: a hostile instance begins beside one of them.
+const siblings = [1, 2].map(() =>
+  bench.instance('export default (event) => { event.metadata.ok = true; return event; }'),
+);
 const siblingMs: number[] = [];
 const siblingWords = new Set<string>();
 const loopDelay = monitorEventLoopDelay({ resolution: 5 });
 let over = false;
-let siblingEnded: Promise<void>;
+let siblingsEnded: Promise<unknown>;
 
 /** Its own load is light: a batch every few milliseconds, all the while that the hostile scripts run. */
-async function keepBusy(): Promise<void> {
+async function keepBusy(sibling: Transform): Promise<void> {
   while (!over) {
     const startedAt = performance.now();
     for (const word of await wordsFor(sibling, events(10))) siblingWords.add(word);
@@ -23,14 +26,14 @@ async function keepBusy(): Promise<void> {
 }
 
 beforeAll(async () => {
-  await sibling.open(never);
+  await Promise.all(siblings.map((sibling) => sibling.open(never)));
   loopDelay.enable();
-  siblingEnded = keepBusy();
+  siblingsEnded = Promise.all(siblings.map(keepBusy));
 });
 
 afterAll(async () => {
   over = true;
-  await siblingEnded;
+  await siblingsEnded;
   await bench.close();
 });
 

@@ -104,7 +104,7 @@ export function isAlive(pid: number): boolean {
 }
 
 export async function until(condition: () => boolean, withinMs: number): Promise<boolean> {
-  for (const end = performance.now() + withinMs; performance.now() < end; ) {
+  for (const end = performance.now() + withinMs; performance.now() < end;) {
     if (condition()) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

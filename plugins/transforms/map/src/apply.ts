@@ -2,7 +2,10 @@ import { PermanentError, isRawNumber, type Event, type Json, type JsonObject } f
 import { isContainer, only, read, without, written, type Path } from './path.ts';
 import { misfit, type Step } from './steps.ts';
 
-/** What copying may add to an event, in characters or values. Copies of copies double with each step. */
+/**
+ * What copying may add to an event, in characters or values: copies of copies double with each step. Moving something further down counts
+ * too, since it has to be looked through.
+ */
 const COPY_BUDGET = 1_000_000;
 /** As many levels as ingress takes. */
 const MAX_DEPTH = 64;
@@ -31,11 +34,11 @@ class Editor {
       case 'rename': {
         // Everything is read before anything is written: two fields can change places.
         const found = step.moves
-          .map(({ from, to }) => ({ from, to, value: read(this.event, from) }))
+          .map(({ from, to }) => ({ from, to, value: read(this.event as unknown as JsonObject, from) }))
           .filter(({ value }) => value !== undefined);
         if (step.action === 'rename') for (const { from } of found) this.#remove(from);
-        for (const { to, value = null } of found) {
-          if (step.action === 'copy') this.#pay(value, to.length, step.where);
+        for (const { from, to, value = null } of found) {
+          if (step.action === 'copy' || to.length > from.length) this.#pay(value, to.length + 1, step.where);
           this.#write(to, this.#fitted(to, value), step.where);
         }
         return;
@@ -101,6 +104,7 @@ class Editor {
 
 /** A context always names the client, if only to say that it is unknown. */
 function withClient(root: 'metadata' | 'context', object: JsonObject): JsonObject {
-  if (root === 'metadata' || ('ip_address' in object && 'user_agent' in object)) return object;
+  if (root === 'metadata' || (Object.hasOwn(object, 'ip_address') && Object.hasOwn(object, 'user_agent')))
+    return object;
   return { ip_address: null, user_agent: null, ...object };
 }

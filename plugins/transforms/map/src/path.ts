@@ -65,8 +65,8 @@ export function written(object: JsonObject, [first, ...rest]: readonly string[],
   if (rest.length === 0) return there === value ? object : { ...object, [first]: value };
   if (there !== undefined && !isObject(there)) return undefined;
   const inner = written(there ?? {}, rest, value);
-  if (inner === undefined || inner === there) return inner && object;
-  return { ...object, [first]: inner };
+  if (inner === undefined) return undefined;
+  return inner === there ? object : { ...object, [first]: inner };
 }
 
 /** The object without what stands at a path: the same object when nothing does. */

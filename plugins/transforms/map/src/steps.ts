@@ -157,8 +157,11 @@ function checkLiteral(value: unknown, text: string, where: string, depth: number
 
 /** Why a value cannot stand at a path, in words; null when it can. */
 export function misfit(to: Path, value: Json): string | null {
-  const [root, ...rest] = to;
-  if (rest.length > 0) return null;
+  const [root, first, ...deeper] = to;
+  if (root === 'context' && (first === 'ip_address' || first === 'user_agent')) {
+    return deeper.length === 0 && (value === null || typeof value === 'string') ? null : 'must be a text or null';
+  }
+  if (first !== undefined) return null;
   switch (root) {
     case 'metadata':
     case 'context':

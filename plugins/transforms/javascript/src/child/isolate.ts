@@ -123,7 +123,11 @@ export class CodeIsolate {
 
   #explain(error: unknown, budgetMs: number): LoadFailure {
     if (this.#isolate.isDisposed) {
-      return { reason: 'memory', message: 'the code outside of the function needs more memory than it may have', stack: '' };
+      return {
+        reason: 'memory',
+        message: 'the code outside of the function needs more memory than it may have',
+        stack: '',
+      };
     }
     if (isTimeout(error)) {
       const reason = this.#cpuMs() < budgetMs * CPU_EVIDENCE ? 'starved' : 'timeout';

@@ -49,6 +49,7 @@ export class SandboxChild {
 
   constructor(niceness: number) {
     this.#process = fork(entry, [], {
+      execPath: process.execPath,
       execArgv: nodeFlags(),
       // Nothing of the router's environment, which holds its secrets. Dates are then the same wherever it runs.
       env: { TZ: 'UTC' },

@@ -14,7 +14,12 @@ export interface Program {
 export type RunResult =
   | Ran
   | { readonly type: 'load-failed'; readonly failure: LoadFailure }
-  | { readonly type: 'died'; readonly during: 'loading' | 'running'; readonly death: DeathCause; readonly detail: string }
+  | {
+      readonly type: 'died';
+      readonly during: 'loading' | 'running';
+      readonly death: DeathCause;
+      readonly detail: string;
+    }
   | { readonly type: 'unavailable'; readonly detail: string };
 
 export interface Job {

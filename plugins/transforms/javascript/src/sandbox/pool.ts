@@ -22,7 +22,9 @@ export class SandboxPool {
   readonly #own: readonly Lane[];
   readonly #seats = new Map<Program, Seat>();
 
-  constructor(sizes: { readonly shared: number; readonly own: number } = { shared: SHARED_CHILDREN, own: OWN_CHILDREN }) {
+  constructor(
+    sizes: { readonly shared: number; readonly own: number } = { shared: SHARED_CHILDREN, own: OWN_CHILDREN },
+  ) {
     const inspect = (program: Program, result: RunResult): void => this.#inspect(program, result);
     const lanes = (count: number, niceness: number, idleMs: number | null): Lane[] =>
       Array.from({ length: count }, () => new Lane({ niceness, idleMs, inspect }));
