@@ -15,8 +15,15 @@ export default {
       name: 'plugins-import-only-the-sdk',
       comment: 'Our plugins use the door that everybody else has: no core, no other plugin.',
       severity: 'error',
-      from: { path: '^(plugins/[^/]+/[^/]+)/' },
+      from: { path: '^(plugins/[^/]+/[^/]+)/', pathNot: test },
       to: { path: '^(core|migrations|plugins|bench)/', pathNot: '^$1/' },
+    },
+    {
+      name: 'plugin-tests-know-no-core',
+      comment: 'The tests of a store make its tables; they need nothing else of ours.',
+      severity: 'error',
+      from: { path: '^(plugins/[^/]+/[^/]+)/(?:.*[.]spec[.]ts$|test/)' },
+      to: { path: '^(core|plugins|bench)/', pathNot: '^$1/' },
     },
     {
       name: 'core-knows-no-plugin',

@@ -1,9 +1,9 @@
-// `npm test`: from a fresh clone, installs, provides the services that the tests need, and runs the tests.
+// `npm test`: from a fresh clone, installs, builds, provides the services that the tests need, and runs the tests.
 // What follows `--` goes to jest: npm test -- core/test/walk.spec.ts
 import { spawn } from 'node:child_process';
 import os from 'node:os';
 import { startPostgres } from './postgres.mjs';
-import { ensureInstalled, nodeBinary, orExplain, root } from './prepare.mjs';
+import { ensureBuilt, ensureInstalled, nodeBinary, orExplain, root } from './prepare.mjs';
 
 let jest;
 let received;
@@ -17,6 +17,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 
 const code = await orExplain(async () => {
   await ensureInstalled();
+  // Some tests start the router as `npm start` does, kill it, and start it again.
+  await ensureBuilt();
   if (received) return undefined;
   if (process.env.TEST_DATABASE_URL) return runJest(process.env.TEST_DATABASE_URL);
   const postgres = await startPostgres();
@@ -32,7 +34,7 @@ function runJest(databaseUrl) {
   jest = spawn(
     nodeBinary,
     [
-      // Tests run on the sources of our packages, so they need no build; and jest needs its flag for ES modules.
+      // In the test's own process our packages are their sources; and jest needs its flag for ES modules.
       '--conditions=@switchyard/source',
       '--experimental-vm-modules',
       '--disable-warning=ExperimentalWarning',

@@ -1,4 +1,4 @@
-import { container as root, instancePerContainerCachingFactory, type DependencyContainer, type InjectionToken } from 'tsyringe';
+import { container as root, instancePerContainerCachingFactory, type DependencyContainer } from 'tsyringe';
 
 /** Names something that the container makes, and says of what type it is. */
 export interface Token<Value> {
@@ -23,7 +23,7 @@ export class Composition {
 
   /** Says how a value is made. */
   bind<Value>(wanted: Token<Value>, recipe: (get: Get) => Value): this {
-    this.container.register(wanted.symbol as InjectionToken<Value>, { useFactory: instancePerContainerCachingFactory((inner) => recipe(getFrom(inner))) });
+    this.container.register<Value>(wanted.symbol, { useFactory: instancePerContainerCachingFactory((inner) => recipe(getFrom(inner))) });
     return this;
   }
 

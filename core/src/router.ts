@@ -1,18 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { migrateToLatest } from '@switchyard/migrations';
-import type { Logger } from '@switchyard/plugin-sdk';
 import { compose, tokens } from './composition.ts';
 import { openDataDir } from './data-dir.ts';
 import { EmbeddedLog } from './log/embedded/embedded-log.ts';
 import { createLogger } from './observability/logger.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { discoverPlugins } from './plugin-host/discover.ts';
+import { escapeReporter } from './plugin-host/escape-report.ts';
 import { containEscapes } from './plugin-host/scope.ts';
 import { loadSecrets } from './secrets-file.ts';
 import type { Settings } from './settings.ts';
 import { bootstrap, type Bootstrapped } from './store/bootstrap.ts';
 import { openDatabase } from './store/database.ts';
+import { keepHouse } from './store/embedded/housekeeping.ts';
 import { startServer } from './start-server.ts';
 
 /** A router that takes events. */
@@ -49,12 +50,13 @@ export async function startRouter({ settings, pluginsDirectory, schedule, onFata
   try {
     const dataDir = await openDataDir(settings.dataDir);
     opened.push(() => dataDir.release());
-    opened.push(containEscapes({ plugin: (scope, error) => reportEscape(logger, metrics, scope, error), core: onFatal }));
+    opened.push(containEscapes({ plugin: escapeReporter(logger, metrics), core: onFatal }));
     const secrets = await loadSecrets(settings);
     const registry = await discoverPlugins({ pluginsDirectory, listed: settings.plugins, workingDirectory: process.cwd(), coreVersion: await ownVersion() });
     const database = await openDatabase({ databaseUrl: settings.databaseUrl ?? undefined, dataDir: settings.dataDir, logger, onStopped: onFatal });
     opened.push(() => database.close());
     await migrateToLatest(database.db);
+    if (database.kind === 'embedded') opened.push(keepHouse(database.db, logger));
     const log = await EmbeddedLog.open({
       directory: settings.dataDir,
       logger,
@@ -91,12 +93,6 @@ export async function startRouter({ settings, pluginsDirectory, schedule, onFata
     await closeAll();
     throw error;
   }
-}
-
-function reportEscape(logger: Logger, metrics: ReturnType<typeof createMetrics>, scope: { readonly kind: string; readonly type: string; readonly instance: string | null }, error: unknown): void {
-  const { kind, type, instance } = scope;
-  metrics.pluginFaults.inc({ kind, type, fault: 'escaped' });
-  logger.error(`The ${kind} plugin "${type}" let go of an error outside of any call: it is a bug of the plugin, and nothing of the router is affected.`, { kind, plugin: type, instance, error: String(error) });
 }
 
 /** The version that plugins' engine ranges are held against. */

@@ -13,7 +13,7 @@ export const RETRY_SCHEDULE_MS: readonly number[] = [
 export const PLUGIN_BUG_RETRIES = 2;
 
 /** Half to one and a half times the step, so that what failed together does not come back together; the mean is the step. */
-export function jittered(delayMs: number, random: () => number = Math.random): number {
+function jittered(delayMs: number, random: () => number = Math.random): number {
   return delayMs * (0.5 + random());
 }
 

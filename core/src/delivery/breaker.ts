@@ -115,7 +115,9 @@ export class Breaker {
   }
 
   private wake(): void {
-    for (const resume of [...this.waiting]) resume();
+    // Each leaves the set as it goes, and one that has to wait again waits for the next change.
+    const waiting = Array.from(this.waiting);
+    for (const resume of waiting) resume();
   }
 
   private change(signal: AbortSignal): Promise<void> {

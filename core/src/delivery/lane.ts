@@ -31,7 +31,7 @@ export interface DeliveringDestination {
 }
 
 /** Something that the plugin did which is none of the three errors. */
-export interface PluginBug {
+interface PluginBug {
   readonly kind: 'bug';
   readonly code: string;
   readonly message: string;

@@ -70,14 +70,14 @@ export class Pump {
    */
   async run({ stop, cut }: Ending): Promise<void> {
     const { log } = this.deps;
-    const { partition, end } = this.start;
+    const { partition } = this.start;
     const failed = new AbortController();
     const halt = AbortSignal.any([stop, failed.signal]);
     try {
-      while (!halt.aborted && (end === null || this.next < end)) {
+      while (!halt.aborted && !this.drained) {
         await this.waitForEvents(halt);
         if (halt.aborted) break;
-        const { events, next } = await log.read(partition, this.next, this.chunkSize(end));
+        const { events, next } = await log.read(partition, this.next, this.chunkSize());
         if (next === this.next) continue;
         await this.carryOn(events, next, { stop: halt, cut }, failed);
         this.next = next;
@@ -88,7 +88,13 @@ export class Pump {
     await this.tail;
   }
 
-  private chunkSize(end: number | null): number {
+  /** The subscription ended, and everything before its end was read. */
+  private get drained(): boolean {
+    return this.start.end !== null && this.next >= this.start.end;
+  }
+
+  private chunkSize(): number {
+    const { end } = this.start;
     const { maxEvents } = this.subscription.destination.capabilities.batch;
     const size = this.inOrder ? maxEvents : Math.max(FREE_CHUNK, maxEvents);
     return end === null ? size : Math.min(size, end - this.next);

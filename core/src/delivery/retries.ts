@@ -32,6 +32,8 @@ export class Retries {
   private readonly underWay = new Map<string, Promise<void>>();
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> | null = null;
+  /** Something became due while the table was being read. */
+  private again = false;
 
   constructor(
     private readonly deps: RetryDeps,
@@ -45,9 +47,17 @@ export class Retries {
   /** Looks at the table now. */
   wake(): void {
     if (this.ending.stop.aborted) return;
-    this.looking ??= this.look()
+    if (this.looking !== null) {
+      this.again = true;
+      return;
+    }
+    this.again = false;
+    this.looking = this.look()
       .catch((error: unknown) => this.deps.logger.warn('The retry table cannot be read; it is tried again in a moment.', { error: String(error) }))
-      .finally(() => (this.looking = null));
+      .finally(() => {
+        this.looking = null;
+        if (this.again) this.wake();
+      });
   }
 
   /** Resolves when nothing is under way. Call it after `stop` aborted. */
@@ -152,7 +162,11 @@ export class Retries {
 
   private async record(subscription: Subscription, row: RetryRow, outcome: RetryOutcome, attempts: readonly Attempt[]): Promise<void> {
     await this.deps.recorder.retried({ subscription: subscription.key, row, outcome, attempts });
-    if (row.orderKey !== null && outcome.state !== 'retrying') subscription.unblock(row.orderKey);
+    if (row.orderKey !== null && outcome.state !== 'retrying') {
+      subscription.unblock(row.orderKey);
+      // The next event of the key was let go with this record: it does not wait for the next look.
+      this.wake();
+    }
     this.deps.onOutcome(subscription, outcome.state);
   }
 }

@@ -4,7 +4,7 @@ import type { EventId } from '@switchyard/plugin-sdk';
 const hexOf = (uuid: string): string => uuid.replaceAll('-', '');
 
 /** UUID version 5 (RFC 9562, section 5.5): the same namespace and name always give the same id. */
-function uuidV5(namespace: string, name: string): EventId {
+export function uuidV5(namespace: string, name: string): EventId {
   const input = Buffer.concat([Buffer.from(hexOf(namespace), 'hex'), Buffer.from(name, 'utf8')]);
   const digest = hash('sha1', input, 'hex');
   const variant = ((Number.parseInt(digest.slice(16, 18), 16) & 0x3f) | 0x80).toString(16);

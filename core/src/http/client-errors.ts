@@ -8,7 +8,7 @@ interface HttpSocket extends Socket {
 }
 
 const statusOf = (code: string | undefined): { readonly status: number; readonly error: SwitchyardError } => {
-  switch (code) {
+  switch (code ?? '') {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { status: 408, error: new SwitchyardError('REQUEST_TIMEOUT', 'The request did not arrive in time: send it again, faster or smaller.') };
     case 'HPE_HEADER_OVERFLOW':

@@ -75,9 +75,9 @@ describe('a destination that takes events in any order', () => {
     const [bad, late] = await harness.accept([{ event_name: 'bad' }, { event_name: 'late' }, { event_name: 'good' }]);
     expect(await harness.settled(destination, 20_000)).toMatchObject({ accepted: 3, delivered: 1, dead: 2 });
     const rows = await harness.rows();
-    expect(rows.map(({ event_id, state, stage, error_code, attempts }) => [event_id, state, stage, error_code, attempts]).toSorted()).toEqual(
-      [[bad, 'dead', 'delivery', 'HTTP_400', 1], [late, 'dead', 'delivery', 'HTTP_500', 4]].toSorted(),
-    );
+    expect(rows).toHaveLength(2);
+    expect(rows.find(({ event_id }) => event_id === bad)).toMatchObject({ state: 'dead', stage: 'delivery', error_code: 'HTTP_400', attempts: 1 });
+    expect(rows.find(({ event_id }) => event_id === late)).toMatchObject({ state: 'dead', stage: 'delivery', error_code: 'HTTP_500', attempts: 4 });
     await harness.database.db.deleteFrom('deliveries').execute();
     await harness.setDestination(destination, { enabled: false });
   });

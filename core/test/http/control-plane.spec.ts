@@ -10,12 +10,10 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-type Call = Parameters<RunningServer['app']['inject']>[0] & object;
-
 /** One request as a member of a project of its own. */
 async function member() {
   const { headers, base, project, source, admin } = await server.project();
-  const call = async (method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, payload?: Call['payload']) => {
+  const call = async (method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, payload?: object) => {
     const response = await server.app.inject({ method, url: `${base}${path}`, headers, ...(payload === undefined ? {} : { payload }) });
     return { status: response.statusCode, body: response.body === '' ? null : response.json<Record<string, unknown>>(), text: response.body };
   };

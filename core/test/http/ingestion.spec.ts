@@ -32,7 +32,7 @@ async function send({ url = '/api/v1/events', method = 'POST', headers = {}, pay
   return server.app.inject({ method, url, headers: { authorization: `Bearer ${key}`, ...headers }, ...(payload === undefined ? {} : { payload }) });
 }
 
-const code = (response: { json<T>(): T }) => response.json<{ error?: { code: string } }>().error?.code;
+const code = ({ body }: { readonly body: string }) => (JSON.parse(body) as { readonly error?: { readonly code: string } }).error?.code;
 
 describe('a request with events', () => {
   it('is answered once they are accepted, and says who sent them', async () => {

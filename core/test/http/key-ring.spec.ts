@@ -38,7 +38,7 @@ class Stored implements KeyStore {
 it('asks the database once for a key, and then answers without waiting', async () => {
   const stored = new Stored();
   const { id, text } = stored.add();
-  const all = await Promise.all(Array.from({ length: 50 }, () => stored.ring.find(text)));
+  const all = await Promise.all(Array.from({ length: 50 }, async () => stored.ring.find(text)));
   expect(all.every((grant) => grant?.id === id)).toBe(true);
   expect(stored.queries).toEqual([[id]]);
   expect(stored.ring.find(text)).toMatchObject({ id });
@@ -93,7 +93,7 @@ it('remembers who is nobody, but no flood of them drives out a key that exists',
   const stranger = formatApiKey(newApiKey());
   for (let i = 0; i < 3; i += 1) expect(await stored.ring.find(stranger)).toBeNull();
   expect(stored.queries).toHaveLength(2);
-  await Promise.all(Array.from({ length: 2000 }, () => stored.ring.find(formatApiKey(newApiKey()))));
+  await Promise.all(Array.from({ length: 2000 }, async () => stored.ring.find(formatApiKey(newApiKey()))));
   // One query at a time, each for many.
   expect(stored.queries.length).toBeLessThan(12);
   expect(stored.ring.find(text)).toMatchObject({ id });

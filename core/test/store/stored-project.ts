@@ -92,7 +92,7 @@ const source = (type: string) =>
     ],
     credential: ({ headers, body }) => {
       const header = headers['authorization']?.replace(/^Bearer /, '');
-      return header ?? (typeof body === 'object' && body !== null && 'key' in body && typeof body.key === 'string' ? body.key : undefined);
+      return header ?? (typeof body === 'object' && body !== null && 'key' in body && typeof body['key'] === 'string' ? body['key'] : undefined);
     },
     create: () => ({
       receive: ({ route, body }) => {

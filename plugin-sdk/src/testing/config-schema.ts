@@ -33,10 +33,7 @@ const MAPS = ['properties', 'patternProperties', '$defs', 'definitions', 'depend
 const isNode = (value: unknown): value is Node => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Every schema inside a schema with its place, itself first. */
-export function* subschemas(
-  schema: unknown,
-  path = 'config',
-): Generator<{ readonly path: string; readonly node: Node }> {
+function* subschemas(schema: unknown, path = 'config'): Generator<{ readonly path: string; readonly node: Node }> {
   if (!isNode(schema)) return;
   yield { path, node: schema };
   for (const key of SINGLE) yield* subschemas(schema[key], `${path}/${key}`);

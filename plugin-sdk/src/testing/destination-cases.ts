@@ -47,7 +47,7 @@ export function destinationCases<Config>(
   return { subject, cases };
 }
 
-export function deliver(
+function deliver(
   scene: Scene,
   instance: Destination,
   batch: DeliveryBatch,

@@ -4,7 +4,7 @@ import { Id, InProject, answers } from '../schemas.ts';
 
 const Count = Type.Integer({ minimum: 0 });
 
-export function accountingRoutes(app: Scope, { accepted, engine }: ControlPlane): void {
+export function accountingRoutes(app: Scope, plane: ControlPlane): void {
   app.get(
     '/projects/:project/accounting',
     {
@@ -28,7 +28,7 @@ export function accountingRoutes(app: Scope, { accepted, engine }: ControlPlane)
     },
     async (request) => {
       const { project } = request.params;
-      return { accepted: await accepted(project), subscriptions: [...(await engine.accounting(project))] };
+      return { accepted: await plane.accepted(project), subscriptions: [...(await plane.engine.accounting(project))] };
     },
   );
 }

@@ -4,8 +4,8 @@ import { charge, spending, type Spent } from './budget.ts';
 import { FORBIDDEN_KEYS } from './lookup.ts';
 import { KNOWN_OPERATORS, LOOPS, TICK, meteredName } from './operators.ts';
 
-export const MAX_DEPTH = 32;
-export const MAX_NODES = 500;
+const MAX_DEPTH = 32;
+const MAX_NODES = 500;
 
 /** The arguments of an operator: `{"!": x}` is short for `{"!": [x]}`. */
 function argumentsOf(value: unknown): readonly unknown[] {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Bench, anEvent, events, isAlive, never, recording, until, wordsFor } from './support.ts';
 
 const PASS = 'export default (event) => event';
-const onLinux = process.platform === 'linux' ? it : it.skip;
+const onLinux = process.platform === 'linux' ? describe : describe.skip;
 
 let bench: Bench;
 beforeEach(() => {
@@ -102,10 +102,10 @@ describe('neighbours', () => {
     const alone = await measure(200);
     // The first offence of each is what moves it out of the shared child.
     await Promise.all(spinners.map((spinner) => spinner.apply(events(1), never)));
-    let spinning = true;
+    const enough = new AbortController();
     let spent = 0;
     const spin = spinners.map(async (spinner) => {
-      while (spinning) {
+      while (!enough.signal.aborted) {
         const outcomes = await spinner.apply(events(1), never);
         for (const outcome of outcomes.values()) {
           if (outcome.action === 'fail' && outcome.error.code === 'TRANSFORM_TIMEOUT') spent += 1;
@@ -114,7 +114,7 @@ describe('neighbours', () => {
       }
     });
     const beside = await measure(300);
-    spinning = false;
+    enough.abort();
     await Promise.all(spin);
     expect(spent).toBeGreaterThan(5);
     // Two spinning processes on a machine that may have two cores: what counts is that a budget (100 ms) is never waited for.
@@ -158,7 +158,10 @@ describe('a child that dies for no fault of an event', () => {
       const instance = bench.instance(PASS);
       await expect(instance.open(never)).rejects.toMatchObject({ kind: 'retryable', code: 'TRANSFORM_UNAVAILABLE' });
       const outcomes = await instance.apply(events(2), never);
-      expect([...outcomes.values()]).toMatchObject(Array(2).fill({ action: 'fail', error: { kind: 'retryable' } }));
+      expect([...outcomes.values()]).toMatchObject([
+        { error: { kind: 'retryable' } },
+        { error: { kind: 'retryable' } },
+      ]);
       process.execPath = execPath;
       expect(await wordsFor(instance, events(2))).toEqual(['emit', 'emit']);
     } finally {
@@ -216,46 +219,40 @@ describe('processes', () => {
     const code = 'export default (event) => { if (event.metadata.n === 0) for (;;); return event; }';
     const hostile = Array.from({ length: 5 }, () => own.instance({ code, timeout_ms: 20 }));
     const words = await Promise.all(hostile.map((instance) => wordsFor(instance, events(3))));
-    expect(words).toEqual(Array(5).fill(['TRANSFORM_TIMEOUT', 'emit', 'emit']));
+    expect(new Set(words.map((each) => each.join()))).toEqual(new Set(['TRANSFORM_TIMEOUT,emit,emit']));
     expect(own.pool.pids.length).toBeLessThanOrEqual(3);
     await own.close();
   }, 20_000);
+});
 
-  onLinux(
-    'hold nothing of the router’s environment, and the router holds nothing of isolated-vm',
-    async () => {
-      process.env['SWITCHYARD_TEST_SECRET'] = 'a-secret-of-the-router';
-      await bench.instance(PASS).open(never);
-      for (const pid of bench.pool.pids) {
-        expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.toContain('a-secret-of-the-router');
-        expect(readFileSync(`/proc/${pid}/maps`, 'utf8')).toContain('isolated-vm');
-      }
-      expect(bench.pool.pids.length).toBe(1);
-      expect(readFileSync('/proc/self/maps', 'utf8')).not.toContain('isolated-vm');
-    },
-    20_000,
-  );
+onLinux('processes, as /proc shows them,', () => {
+  it('hold nothing of the router’s environment, and the router holds nothing of isolated-vm', async () => {
+    process.env['SWITCHYARD_TEST_SECRET'] = 'a-secret-of-the-router';
+    await bench.instance(PASS).open(never);
+    for (const pid of bench.pool.pids) {
+      expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).not.toContain('a-secret-of-the-router');
+      expect(readFileSync(`/proc/${pid}/maps`, 'utf8')).toContain('isolated-vm');
+    }
+    expect(bench.pool.pids.length).toBe(1);
+    expect(readFileSync('/proc/self/maps', 'utf8')).not.toContain('isolated-vm');
+  }, 20_000);
 
-  onLinux(
-    'end when the router is killed, even while code spins and no message gets through',
-    async () => {
-      const router = spawn(
-        process.execPath,
-        ['--conditions=@switchyard/source', fileURLToPath(new URL('./doomed-router.ts', import.meta.url))],
-        { stdio: ['ignore', 'pipe', 'inherit'] },
-      );
-      const lines = createInterface({ input: router.stdout });
-      const [line] = await new Promise<string[]>((resolve) => lines.once('line', (text: string) => resolve([text])));
-      const children = readdirSync('/proc').filter((name) => isChildOf(name, router.pid));
-      expect(line).toBe('ready');
-      expect(children.length).toBe(1);
-      // Its code spins by now.
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      router.kill('SIGKILL');
-      expect(await until(() => children.every((pid) => !isAlive(Number(pid))), 5000)).toBe(true);
-    },
-    20_000,
-  );
+  it('end when the router is killed, even while code spins and no message gets through', async () => {
+    const router = spawn(
+      process.execPath,
+      ['--conditions=@switchyard/source', fileURLToPath(new URL('./doomed-router.ts', import.meta.url))],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const lines = createInterface({ input: router.stdout });
+    const [line] = await new Promise<string[]>((resolve) => lines.once('line', (text: string) => resolve([text])));
+    const children = readdirSync('/proc').filter((name) => isChildOf(name, router.pid));
+    expect(line).toBe('ready');
+    expect(children.length).toBe(1);
+    // Its code spins by now.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    router.kill('SIGKILL');
+    expect(await until(() => children.every((pid) => !isAlive(Number(pid))), 5000)).toBe(true);
+  }, 20_000);
 });
 
 function isChildOf(pid: string, parent: number | undefined): boolean {

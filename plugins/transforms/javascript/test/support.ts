@@ -79,7 +79,7 @@ export class Bench {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#instances.splice(0).map((instance) => instance.close?.(never)));
+    await Promise.all(this.#instances.splice(0).map(async (instance) => instance.close?.(never)));
   }
 }
 

@@ -3,7 +3,7 @@ import { ConfigError, isRawNumber, type Json, type JsonObject } from '@switchyar
 /** A place in an event: `metadata.address.city` is `['metadata', 'address', 'city']`. */
 export type Path = readonly [root: Root, ...rest: string[]];
 
-export const ROOTS = ['id', 'event_name', 'user_id', 'timestamp', 'received_at', 'metadata', 'context'] as const;
+const ROOTS = ['id', 'event_name', 'user_id', 'timestamp', 'received_at', 'metadata', 'context'] as const;
 export type Root = (typeof ROOTS)[number];
 
 /** Roots that hold objects: only these have anything below them. */

@@ -28,11 +28,12 @@ export interface Harness {
 
 export function createHarness(limits: HarnessLimits): Harness {
   'use strict';
-  const { parse, stringify, rawJSON } = JSON as typeof JSON & { rawJSON(text: string): unknown };
+  const { parse, stringify } = JSON;
+  const rawJSON = Reflect.get(JSON, 'rawJSON');
   const { apply, deleteProperty, defineProperty } = Reflect;
   const { isArray } = Array;
   const { now } = Date;
-  const stringSlice = String.prototype.slice;
+  const slice = Reflect.get(String.prototype, 'slice');
 
   // Shared memory and WebAssembly bring threads and memory beside the limits; a finalizer would run outside of any deadline.
   const removed = { WebAssembly: 0, SharedArrayBuffer: 0, Atomics: 0, FinalizationRegistry: 0, ShadowRealm: 0 };
@@ -54,7 +55,7 @@ export function createHarness(limits: HarnessLimits): Harness {
   let linesLost = 0;
 
   const cut = (text: string, length: number): string =>
-    text.length > length ? `${apply(stringSlice, text, [0, length]) as string}…` : text;
+    text.length > length ? `${apply(slice, text, [0, length])}…` : text;
 
   const failure = (code: string, message: string, stack: string): string =>
     `["fail",${stringify(code)},${stringify(cut(message, limits.messageChars))},${stringify(cut(stack, limits.stackChars))}]`;

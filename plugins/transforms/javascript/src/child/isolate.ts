@@ -72,7 +72,7 @@ export class CodeIsolate {
       });
     });
     module.evaluateSync({ timeout: budgetMs });
-    const transform = module.namespace.getSync('default', { reference: true }) as ivm.Reference;
+    const transform = module.namespace.getSync('default', { reference: true });
     if (transform.typeof !== 'function') {
       throw new LoadError({ reason: 'no-function', message: 'the default export is not a function', stack: '' });
     }
