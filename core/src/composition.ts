@@ -2,7 +2,9 @@ import type { Logger } from '@switchyard/plugin-sdk';
 import { Composition, token } from './container.ts';
 import { acceptedBy } from './delivery/accounting.ts';
 import { DeliveryEngine } from './delivery/delivery-engine.ts';
+import { parseAllowList } from './egress/address.ts';
 import { createHttpClient, type HttpClientHandle } from './egress/client.ts';
+import { checkUrl } from './egress/url.ts';
 import { KeyRing } from './http/key-ring.ts';
 import type { ControlPlane } from './http/plane.ts';
 import { createServer, type Server } from './http/server.ts';
@@ -63,10 +65,11 @@ export function compose(opened: Opened): Composition {
   const { settings, logger, metrics, secrets, registry, database, log, schedule } = opened;
   const { db } = database;
   const plain: Logger = logger;
+  const allow = parseAllowList(settings.egressAllow);
   return new Composition()
     .bind(tokens.opened, () => opened)
     .bind(tokens.http, () => createHttpClient({ allow: settings.egressAllow }))
-    .bind(tokens.configs, () => new PluginConfigs(new SecretBox(secrets.encryptionKey)))
+    .bind(tokens.configs, () => new PluginConfigs(new SecretBox(secrets.encryptionKey), (url) => checkUrl(url, allow)))
     .bind(tokens.passwords, () => new Passwords())
     .bind(tokens.host, (get) => new PluginHost(get(tokens.configs), new PluginContexts(logger, metrics, get(tokens.http).client, db), logger, metrics))
     .bind(tokens.ingress, () => new Ingress(log, { maxBatch: settings.ingestMaxBatch, maxEventBytes: settings.ingestMaxBodyBytes }))

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { ERRORS, SwitchyardError } from '../src/errors.ts';
 
 /** `### \`CODE\` (400)`, what it means, and what to do. */
-const ENTRY = /^### `(?<code>[A-Z0-9_]+)`(?: \((?<status>\d{3})\))?\n\n(?<summary>.+)\n\n\*\*Do:\*\* (?<advice>\S.*)$/gm;
+const ENTRY =
+  /^### `(?<code>[A-Z0-9_]+)`(?: \((?<status>\d{3})\))?\n\n(?<summary>.+)\n\n\*\*Do:\*\* (?<advice>\S.*)$/gm;
 
 it('docs/errors.md and errors.ts agree, both ways', async () => {
   const text = await readFile(path.join(import.meta.dirname, '../../docs/errors.md'), 'utf8');
@@ -20,6 +21,8 @@ it('docs/errors.md and errors.ts agree, both ways', async () => {
 it('an error tells its code, message and details, and nothing of its cause', () => {
   const error = new SwitchyardError('NAME_TAKEN', 'Taken.', { id: '1' }, { cause: new Error('secret') });
   expect(error.status).toBe(409);
-  expect(JSON.parse(JSON.stringify(error.toBody()))).toEqual({ error: { code: 'NAME_TAKEN', message: 'Taken.', details: { id: '1' } } });
+  expect(JSON.parse(JSON.stringify(error.toBody()))).toEqual({
+    error: { code: 'NAME_TAKEN', message: 'Taken.', details: { id: '1' } },
+  });
   expect(new SwitchyardError('STOPPING', 'Bye.').toBody()).toEqual({ error: { code: 'STOPPING', message: 'Bye.' } });
 });

@@ -65,7 +65,7 @@ export interface CheckResult {
  * How batches of one subscription follow each other.
  * - `none`: as many at once as `concurrency` allows, in any order.
  * - `key`: as `none`, but events of one key (same `user_id`) one after the other, and a later one never before an earlier one has an outcome that
- *   is final; an event that waits for a retry holds back its own key only.
+ *   is final; an event that waits for a retry holds back its own key only. A batch then holds one event.
  * - `partition`: for stores. One batch at a time in each partition, in order of offset; a batch whose `deliver` throws is redelivered with the
  *   same position before anything later. Only a per-event failure leaves the line.
  */
@@ -87,11 +87,15 @@ export interface Destination extends Lifecycle {
    * Delivers a batch and says what became of every item, by id. A missing id is recorded as `PLUGIN_MISSING_OUTCOME` (permanent).
    *
    * A throw applies to the whole batch and is allowed only before the first side effect; after it, outcomes.
-   * When `signal` aborts, stop as soon as possible and throw its reason: the batch is requeued and no attempt is spent.
+   * When `signal` aborts, stop as soon as possible. If nothing was sent yet, throw its reason: the batch is requeued and no attempt is spent. If something
+   * was, answer with the outcomes that are known, and `RetryableError` for the rest.
    * Never sleeps, never loops over attempts: retries, rate limits, concurrency and dead letters belong to core.
    */
   deliver(batch: DeliveryBatch, signal: AbortSignal): Promise<DeliveryOutcomes>;
-  /** "Test connection": with short-lived resources of its own, without `open`, changing nothing on the other side that matters. */
+  /**
+   * "Test connection": with short-lived resources of its own, without `open`, changing nothing on the other side that matters. Resolves with
+   * `ok: false` when the other side cannot be reached or refuses; a throw is a bug.
+   */
   check(signal: AbortSignal): Promise<CheckResult>;
   /** Optional: this destination keeps events and can list them, newest first. */
   query?(query: EventQuery, signal: AbortSignal): Promise<Page<Event>>;

@@ -10,8 +10,8 @@ export interface FailureOptions {
   readonly cause?: unknown;
 }
 
-/** What the three errors share. Not exported from the package: a plugin throws one of the three. */
-export abstract class PluginFailure extends Error {
+/** What the three errors share. Not exported: a plugin throws one of the three. */
+abstract class PluginFailure extends Error {
   abstract readonly kind: FailureKind;
   readonly code: string;
 

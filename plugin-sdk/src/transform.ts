@@ -12,7 +12,10 @@ export type TransformOutcome =
   | { readonly action: 'drop'; readonly reason: string }
   | { readonly action: 'fail'; readonly error: DeliveryError };
 
-/** Passes the event on unchanged, changed, or as several. Handing on the very object that came in costs nothing. */
+/**
+ * Passes the event on unchanged, changed, or as several: at least one, since an event does not end without a reason. Handing on the very object that came
+ * in costs nothing.
+ */
 export function emit(...events: readonly EventOutput[]): TransformOutcome {
   return { action: 'emit', events };
 }

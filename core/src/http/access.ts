@@ -7,7 +7,7 @@ import type { AccessTokens, Caller } from './tokens.ts';
 /**
  * Who may use a route: everybody, whoever is logged in, or members of the project in the path who have at least this role.
  */
-export type Access = 'public' | 'user' | MemberRole;
+type Access = 'public' | 'user' | MemberRole;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -38,7 +38,10 @@ export function guardRoutes(scope: FastifyInstance, tokens: AccessTokens, member
     const access = config?.access;
     if (access === undefined) throw new Error(`The route ${url} does not say who may use it.`);
     const inProject = PROJECT_PATH.test(url);
-    if (inProject === (access === 'public' || access === 'user')) throw new Error(`The route ${url} ${inProject ? 'is inside' : 'is outside'} of a project: "${access}" cannot guard it.`);
+    if (inProject === (access === 'public' || access === 'user'))
+      throw new Error(
+        `The route ${url} ${inProject ? 'is inside' : 'is outside'} of a project: "${access}" cannot guard it.`,
+      );
   });
   scope.addHook('onRequest', async (request) => {
     const { access } = request.routeOptions.config;
@@ -50,7 +53,11 @@ export function guardRoutes(scope: FastifyInstance, tokens: AccessTokens, member
     const { project } = request.params as { readonly project: string };
     const role = isUuid(project) ? await members.roleOf(project, caller.id) : null;
     if (role === null) throw new SwitchyardError('NOT_FOUND', 'There is no such project, or it is not yours to see.');
-    if (RANK[role] < RANK[access]) throw new SwitchyardError('FORBIDDEN', `This takes the role "${access}" in the project, and yours is "${role}": ask an admin of the project.`);
+    if (RANK[role] < RANK[access])
+      throw new SwitchyardError(
+        'FORBIDDEN',
+        `This takes the role "${access}" in the project, and yours is "${role}": ask an admin of the project.`,
+      );
   });
 }
 
@@ -62,6 +69,10 @@ export function callerOf(request: FastifyRequest): Caller {
 
 function bearerOf(request: FastifyRequest): string {
   const match = /^Bearer +([^ ]+) *$/i.exec(request.headers.authorization ?? '');
-  if (match?.[1] === undefined) throw new SwitchyardError('TOKEN_INVALID', 'Log in (POST /api/v1/auth/login) and send "Authorization: Bearer <access_token>".');
+  if (match?.[1] === undefined)
+    throw new SwitchyardError(
+      'TOKEN_INVALID',
+      'Log in (POST /api/v1/auth/login) and send "Authorization: Bearer <access_token>".',
+    );
   return match[1];
 }

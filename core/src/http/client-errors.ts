@@ -10,7 +10,13 @@ interface HttpSocket extends Socket {
 const statusOf = (code: string | undefined): { readonly status: number; readonly error: SwitchyardError } => {
   switch (code ?? '') {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return { status: 408, error: new SwitchyardError('REQUEST_TIMEOUT', 'The request did not arrive in time: send it again, faster or smaller.') };
+      return {
+        status: 408,
+        error: new SwitchyardError(
+          'REQUEST_TIMEOUT',
+          'The request did not arrive in time: send it again, faster or smaller.',
+        ),
+      };
     case 'HPE_HEADER_OVERFLOW':
       return { status: 431, error: new SwitchyardError('HEADERS_TOO_LARGE', 'The headers are larger than the limit.') };
     default:

@@ -25,7 +25,11 @@ export async function registerControlPlane(app: FastifyInstance, plane: ControlP
       scope.addHook('onRequest', (_request, reply, done) => {
         // Answers hold what only their reader may see.
         reply.header('cache-control', 'no-store');
-        done(plane.lifecycle.stopping ? new SwitchyardError('STOPPING', 'This process is shutting down: send the request again.') : undefined);
+        done(
+          plane.lifecycle.stopping
+            ? new SwitchyardError('STOPPING', 'This process is shutting down: send the request again.')
+            : undefined,
+        );
       });
       guardRoutes(scope, plane.tokens, plane.projects);
       const typed: Scope = scope.withTypeProvider<TypeBoxTypeProvider>();

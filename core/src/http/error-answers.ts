@@ -17,24 +17,43 @@ interface Violation {
   readonly message?: string | undefined;
 }
 
-const PLACES: Readonly<Record<string, string>> = { body: 'body', querystring: 'query', params: 'path', headers: 'headers' };
+const PLACES: Readonly<Record<string, string>> = {
+  body: 'body',
+  querystring: 'query',
+  params: 'path',
+  headers: 'headers',
+};
 
 /**
  * Turns whatever was thrown into one of our errors. What is not known becomes `INTERNAL`: its own message and stack go to the log, never to
  * the client.
  */
-export function toSwitchyardError(error: unknown, requestId: string): SwitchyardError {
+function toSwitchyardError(error: unknown, requestId: string): SwitchyardError {
   if (error instanceof SwitchyardError) return error;
   const { code, statusCode, validation, validationContext } = error as Partial<FastifyError>;
   if (validation !== undefined) return fromViolation(validation[0], PLACES[validationContext ?? ''] ?? 'request');
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new SwitchyardError('BODY_TOO_LARGE', 'The body is larger than the limit: send smaller batches.');
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new SwitchyardError('BODY_TYPE_UNSUPPORTED', 'Send JSON, with "Content-Type: application/json".');
-  if (code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH') return new SwitchyardError('REQUEST_INVALID', 'The body is shorter or longer than Content-Length says.');
-  if (isStoreOutage(error)) return new SwitchyardError('STORE_UNAVAILABLE', 'The database does not answer. Events are still accepted; try again in a moment.', undefined, { cause: error });
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new SwitchyardError('BODY_TOO_LARGE', 'The body is larger than the limit: send smaller batches.');
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new SwitchyardError('BODY_TYPE_UNSUPPORTED', 'Send JSON, with "Content-Type: application/json".');
+  if (code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH')
+    return new SwitchyardError('REQUEST_INVALID', 'The body is shorter or longer than Content-Length says.');
+  if (isStoreOutage(error))
+    return new SwitchyardError(
+      'STORE_UNAVAILABLE',
+      'The database does not answer. Events are still accepted; try again in a moment.',
+      undefined,
+      { cause: error },
+    );
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500 && error instanceof Error) {
     return new SwitchyardError('REQUEST_INVALID', error.message, undefined, { cause: error });
   }
-  return new SwitchyardError('INTERNAL', `Something broke on our side. The log has the details under the request id ${requestId}.`, { request_id: requestId }, { cause: error });
+  return new SwitchyardError(
+    'INTERNAL',
+    `Something broke on our side. The log has the details under the request id ${requestId}.`,
+    { request_id: requestId },
+    { cause: error },
+  );
 }
 
 function fromViolation(violation: Violation | undefined, place: string): SwitchyardError {
@@ -43,8 +62,10 @@ function fromViolation(violation: Violation | undefined, place: string): Switchy
   const path = typeof inner === 'string' ? `${instancePath}/${inner}` : instancePath;
   const field = path.slice(1);
   const details: ErrorDetails = { place, field };
-  if (keyword === 'additionalProperties') return new SwitchyardError('REQUEST_INVALID', `Unknown field "${field}" in the ${place}.`, details);
-  if (keyword === 'required') return new SwitchyardError('REQUEST_INVALID', `The field "${field}" is missing in the ${place}.`, details);
+  if (keyword === 'additionalProperties')
+    return new SwitchyardError('REQUEST_INVALID', `Unknown field "${field}" in the ${place}.`, details);
+  if (keyword === 'required')
+    return new SwitchyardError('REQUEST_INVALID', `The field "${field}" is missing in the ${place}.`, details);
   const allowed = params['allowedValues'];
   const choices = Array.isArray(allowed) ? `: ${allowed.join(', ')}` : '';
   const subject = field === '' ? `The ${place}` : `The field "${field}" of the ${place}`;
@@ -63,13 +84,23 @@ export function errorHandler(logger: Logger) {
       return;
     }
     if (status >= 500) {
-      logger.error('a request failed', { request_id: request.id, method: request.method, route: request.routeOptions.url, code: answer.code, error: answer.cause ?? answer });
+      logger.error('a request failed', {
+        request_id: request.id,
+        method: request.method,
+        route: request.routeOptions.url,
+        code: answer.code,
+        error: answer.cause ?? answer,
+      });
     }
     const wait = answer.details?.['retry_after_s'];
     const retryAfter = typeof wait === 'number' ? String(wait) : RETRY_AFTER_S[status];
     if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
     if (status === 401) reply.header('www-authenticate', 'Bearer');
-    reply.header('x-request-id', request.id).header('content-type', 'application/json; charset=utf-8').header('x-content-type-options', 'nosniff').code(status);
+    reply
+      .header('x-request-id', request.id)
+      .header('content-type', 'application/json; charset=utf-8')
+      .header('x-content-type-options', 'nosniff')
+      .code(status);
     const body = JSON.stringify(answer.toBody());
     if (answer.code === 'BODY_TOO_LARGE' && !request.raw.readableEnded) refuseTheRest(request, reply, body);
     else reply.send(body);

@@ -1,5 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { DraftResult, Json, Receipt, SourceDefinition, SourceReply, SourceRequest, SourceRoute } from '@switchyard/plugin-sdk';
+import type {
+  DraftResult,
+  Json,
+  Receipt,
+  SourceDefinition,
+  SourceReply,
+  SourceRequest,
+  SourceRoute,
+} from '@switchyard/plugin-sdk';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SwitchyardError } from '../errors.ts';
 import { readBody } from '../event/body.ts';
@@ -8,7 +16,7 @@ import type { Lifecycle } from './server.ts';
 import type { OpenSource, SourceInstances } from './source-instances.ts';
 
 /** Where drafts become durable. */
-export interface Acceptor {
+interface Acceptor {
   accept(
     origin: { readonly id: string; readonly type: string; readonly project: string; readonly partitions: number },
     drafts: readonly unknown[],
@@ -16,12 +24,12 @@ export interface Acceptor {
   ): Promise<readonly DraftResult[]>;
 }
 
-export interface IngestionMetrics {
+interface IngestionMetrics {
   readonly ingestedEvents: { inc(labels: { source_type: string; result: string }, by?: number): void };
   readonly ingestDuration: { labels(labels: { source_type: string }): { observe(seconds: number): void } };
 }
 
-export interface Ingestion {
+interface Ingestion {
   /** Push sources: each of their routes is served. */
   readonly definitions: readonly SourceDefinition<unknown>[];
   readonly keys: { find(credential: string): KeyGrant | null | Promise<KeyGrant | null> };
@@ -45,14 +53,21 @@ const NO_BODY = Buffer.alloc(0);
  */
 export async function registerIngestion(app: FastifyInstance, ingestion: Ingestion): Promise<void> {
   await app.register(async (scope) => {
-    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: ingestion.maxBodyBytes }, (_request, body, done) => done(null, body));
+    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: ingestion.maxBodyBytes }, (_request, body, done) =>
+      done(null, body),
+    );
     for (const definition of ingestion.definitions) {
       for (const route of definition.routes) mount(scope, ingestion, definition, route);
     }
   });
 }
 
-function mount(scope: FastifyInstance, ingestion: Ingestion, definition: SourceDefinition<unknown>, route: SourceRoute): void {
+function mount(
+  scope: FastifyInstance,
+  ingestion: Ingestion,
+  definition: SourceDefinition<unknown>,
+  route: SourceRoute,
+): void {
   const endpoint = new Endpoint(ingestion, definition, route);
   for (const url of [route.path, `${route.path}/`]) {
     scope.route({
@@ -68,7 +83,8 @@ function mount(scope: FastifyInstance, ingestion: Ingestion, definition: SourceD
 
 /** A content type that is none would be a 415, though nobody here looks at it. */
 function forgiveContentType(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
-  if (request.headers['content-type'] !== undefined && request.mediaType === undefined) delete request.raw.headers['content-type'];
+  if (request.headers['content-type'] !== undefined && request.mediaType === undefined)
+    delete request.raw.headers['content-type'];
   done();
 }
 
@@ -86,10 +102,17 @@ class Endpoint {
   async serve(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const { definition, ingestion } = this;
     const startedAt = performance.now();
-    if (ingestion.lifecycle.stopping) throw new SwitchyardError('STOPPING', 'This process is shutting down: send the request again.');
+    if (ingestion.lifecycle.stopping)
+      throw new SwitchyardError('STOPPING', 'This process is shutting down: send the request again.');
     const ip = addressOf(request.raw.socket.remoteAddress);
     const headers = singleHeaders(request.raw.headers);
-    const bare: SourceRequest = { route: this.route.name, headers, query: singleQuery(request.query), body: undefined, ip: ip ?? '' };
+    const bare: SourceRequest = {
+      route: this.route.name,
+      headers,
+      query: singleQuery(request.query),
+      body: undefined,
+      ip: ip ?? '',
+    };
     const early = definition.credential(bare);
     let grant = early === undefined ? null : await this.open(early);
     const body = this.route.method === 'GET' ? undefined : this.read(request.body, headers);
@@ -107,8 +130,12 @@ class Endpoint {
     const found = credential === undefined ? null : this.ingestion.keys.find(credential);
     const grant = found instanceof Promise ? await found : found;
     if (grant === null) {
-      const problem = credential === undefined ? 'The request has no API key' : 'The API key is malformed, unknown or revoked';
-      throw new SwitchyardError('KEY_INVALID', `${problem}: send "Authorization: Bearer sy_<id>_<secret>", or the key where your SDK puts its write key.`);
+      const problem =
+        credential === undefined ? 'The request has no API key' : 'The API key is malformed, unknown or revoked';
+      throw new SwitchyardError(
+        'KEY_INVALID',
+        `${problem}: send "Authorization: Bearer sy_<id>_<secret>", or the key where your SDK puts its write key.`,
+      );
     }
     const { source } = grant;
     if (source.type !== this.definition.type) {
@@ -117,7 +144,11 @@ class Endpoint {
         `This address is for sources of the type "${this.definition.type}", and the key belongs to "${source.name}" of the type "${source.type}": use a key of the right source, or that type's address.`,
       );
     }
-    if (!source.enabled) throw new SwitchyardError('SOURCE_DISABLED', `The source "${source.name}" is disabled: enable it, or use another key.`);
+    if (!source.enabled)
+      throw new SwitchyardError(
+        'SOURCE_DISABLED',
+        `The source "${source.name}" is disabled: enable it, or use another key.`,
+      );
     return grant;
   }
 
@@ -125,7 +156,13 @@ class Endpoint {
     return readBody(Buffer.isBuffer(raw) ? raw : NO_BODY, headers['content-encoding'], this.ingestion.maxBodyBytes);
   }
 
-  private async take(receipt: Receipt, from: OpenSource, grant: KeyGrant, ip: string | null, userAgent: string | undefined): Promise<SourceReply> {
+  private async take(
+    receipt: Receipt,
+    from: OpenSource,
+    grant: KeyGrant,
+    ip: string | null,
+    userAgent: string | undefined,
+  ): Promise<SourceReply> {
     switch (receipt.action) {
       case 'challenge':
         return receipt.reply;
@@ -133,10 +170,14 @@ class Endpoint {
         return { status: receipt.status, body: { error: { code: receipt.code, message: receipt.message } } };
       case 'accept': {
         const { source, project, partitions } = grant;
-        const results = await this.ingestion.ingress.accept({ id: source.id, type: source.type, project, partitions }, receipt.drafts, {
-          ip,
-          userAgent: userAgent?.slice(0, 1000) ?? null,
-        });
+        const results = await this.ingestion.ingress.accept(
+          { id: source.id, type: source.type, project, partitions },
+          receipt.drafts,
+          {
+            ip,
+            userAgent: userAgent?.slice(0, 1000) ?? null,
+          },
+        );
         this.count(results);
         return from.reply(() => receipt.reply(results));
       }
@@ -158,7 +199,10 @@ class Endpoint {
 function send(reply: FastifyReply, { status, headers, body }: SourceReply): FastifyReply {
   // Senders take a redirect for success and lose the events.
   if (status < 200 || status > 599 || (status >= 300 && status < 400)) {
-    throw new SwitchyardError('INTERNAL', `The source answered with the status ${status}, which no sender understands: it is a bug of the plugin.`);
+    throw new SwitchyardError(
+      'INTERNAL',
+      `The source answered with the status ${status}, which no sender understands: it is a bug of the plugin.`,
+    );
   }
   reply.code(status).header('content-type', 'application/json; charset=utf-8');
   if (headers !== undefined) reply.headers(headers);
@@ -176,11 +220,13 @@ function singleHeaders(headers: IncomingHttpHeaders): Headers {
   return isSingle(headers) ? headers : { ...headers, 'set-cookie': undefined };
 }
 
-const isSingle = (headers: IncomingHttpHeaders): headers is IncomingHttpHeaders & Headers => headers['set-cookie'] === undefined;
+const isSingle = (headers: IncomingHttpHeaders): headers is IncomingHttpHeaders & Headers =>
+  headers['set-cookie'] === undefined;
 
 /** Of a parameter that is given several times, the last one counts. */
 function singleQuery(query: unknown): Readonly<Record<string, string | undefined>> {
   const result: Record<string, string | undefined> = {};
-  for (const [name, value] of Object.entries(query ?? {})) result[name] = Array.isArray(value) ? String(value.at(-1)) : String(value);
+  for (const [name, value] of Object.entries(query ?? {}))
+    result[name] = Array.isArray(value) ? String(value.at(-1)) : String(value);
   return result;
 }

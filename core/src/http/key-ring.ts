@@ -24,7 +24,13 @@ export interface KeyRingOptions {
   readonly capacity: number;
 }
 
-const DEFAULTS: KeyRingOptions = { refreshAfterMs: 400, staleAfterMs: 900, patienceMs: 1_000, touchEveryMs: 60_000, capacity: 10_000 };
+const DEFAULTS: KeyRingOptions = {
+  refreshAfterMs: 400,
+  staleAfterMs: 900,
+  patienceMs: 1_000,
+  touchEveryMs: 60_000,
+  capacity: 10_000,
+};
 
 /** How many ids one query asks for. */
 const BATCH = 500;
@@ -83,7 +89,8 @@ export class KeyRing {
     if (entry === undefined) return this.findStored(key.id, key.secret, undefined);
     const age = this.now() - entry.loadedAt;
     if (age > this.options.staleAfterMs && !this.outage) return this.findStored(key.id, key.secret, entry);
-    if (age > this.options.refreshAfterMs && this.now() >= this.nextTryAt && !this.wanted.has(key.id)) void this.load(key.id);
+    if (age > this.options.refreshAfterMs && this.now() >= this.nextTryAt && !this.wanted.has(key.id))
+      void this.load(key.id);
     return this.verify(entry, key.secret);
   }
 
@@ -110,7 +117,10 @@ export class KeyRing {
   }
 
   private outOfReach(): SwitchyardError {
-    return new SwitchyardError('STORE_UNAVAILABLE', 'The database does not answer, and this key was not used here before: send the request again in a moment.');
+    return new SwitchyardError(
+      'STORE_UNAVAILABLE',
+      'The database does not answer, and this key was not used here before: send the request again in a moment.',
+    );
   }
 
   /** Waits for a look-up, but not for ever: a database that hangs is as good as gone. */

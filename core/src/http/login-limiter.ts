@@ -31,7 +31,11 @@ export class LoginLimiter {
       const { since, failures } = this.countOf(key);
       if (failures < most) continue;
       const seconds = Math.ceil((since + WINDOW_MS - this.now()) / 1000);
-      throw new SwitchyardError('RATE_LIMITED', `Too many failed logins from here: try again in ${Math.ceil(seconds / 60)} minutes.`, { retry_after_s: seconds });
+      throw new SwitchyardError(
+        'RATE_LIMITED',
+        `Too many failed logins from here: try again in ${Math.ceil(seconds / 60)} minutes.`,
+        { retry_after_s: seconds },
+      );
     }
     for (const [key] of limits) this.add(key, 1);
     return () => {

@@ -3,7 +3,7 @@ import type { SourceRoute } from '@switchyard/plugin-sdk';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 
 /** What the OpenAPI document says of a source's route. Not a schema of Fastify's: that would be checked at each request, and ingress checks drafts itself. */
-export interface DocumentedRoute {
+interface DocumentedRoute {
   readonly source: string;
   readonly route: SourceRoute;
   /** A second spelling of a path that is documented already. */
@@ -21,10 +21,19 @@ export async function collectRoutes(app: FastifyInstance, version: string): Prom
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Switchyard', version, description: 'A self-hosted event router. Errors are documented in docs/errors.md.' },
+      info: {
+        title: 'Switchyard',
+        version,
+        description: 'A self-hosted event router. Errors are documented in docs/errors.md.',
+      },
       components: {
         securitySchemes: {
-          token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access_token of POST /api/v1/auth/login.' },
+          token: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'The access_token of POST /api/v1/auth/login.',
+          },
           key: { type: 'http', scheme: 'bearer', description: 'An API key: sy_<id>_<secret>.' },
         },
       },
@@ -32,7 +41,8 @@ export async function collectRoutes(app: FastifyInstance, version: string): Prom
     transform: ({ schema, url, route }) => {
       const { documented, access } = route.config ?? {};
       if (documented !== undefined) return { schema: ingestionSchema(documented), url };
-      const secured: FastifySchema = access === undefined || access === 'public' ? schema : { ...schema, security: [{ token: [] }] };
+      const secured: FastifySchema =
+        access === undefined || access === 'public' ? schema : { ...schema, security: [{ token: [] }] };
       return { schema: secured, url };
     },
   });
@@ -46,6 +56,8 @@ function ingestionSchema({ source, route, hidden }: DocumentedRoute): FastifySch
     summary: `${summary} (source "${source}")`,
     security: [{ key: [] }],
     ...(body === undefined ? {} : { body }),
-    response: Object.fromEntries(Object.entries(responses).map(([status, schema]) => [status, { description: summary, ...schema }])),
+    response: Object.fromEntries(
+      Object.entries(responses).map(([status, schema]) => [status, { description: summary, ...schema }]),
+    ),
   };
 }

@@ -32,11 +32,17 @@ interface Finding {
 
 const Health = Type.Object({
   status: Type.Union([Type.Literal('ok'), Type.Literal('failing'), Type.Literal('stopping')]),
-  checks: Type.Record(Type.String(), Type.Object({ ok: Type.Boolean(), required: Type.Boolean(), message: Type.String(), duration_ms: Type.Number() })),
+  checks: Type.Record(
+    Type.String(),
+    Type.Object({ ok: Type.Boolean(), required: Type.Boolean(), message: Type.String(), duration_ms: Type.Number() }),
+  ),
 });
 
 /** What operators and their machines read: health, metrics, and a page that says where everything is. */
-export async function registerOperations(app: FastifyInstance, { probes, metrics, lifecycle }: Operations): Promise<void> {
+export async function registerOperations(
+  app: FastifyInstance,
+  { probes, metrics, lifecycle }: Operations,
+): Promise<void> {
   const findings = new Findings(probes);
   const answer = async (reply: FastifyReply, relevant: (finding: Finding) => boolean): Promise<void> => {
     const checks = (await findings.current()).filter(relevant);
@@ -49,20 +55,44 @@ export async function registerOperations(app: FastifyInstance, { probes, metrics
   await app.register(async (scope) => {
     await secureHeaders(scope);
     const schema = (summary: string) => ({ tags: ['operations'], summary, response: { 200: Health, 503: Health } });
-    scope.get('/health', { schema: schema('Every dependency; 503 when one does not work') }, async (_request, reply) => {
-      await answer(reply, () => true);
-      return reply;
-    });
-    scope.get('/health/ready', { schema: schema('Whether to send requests here; 503 while stopping') }, async (_request, reply) => {
-      await answer(reply, ({ required }) => required);
-      return reply;
-    });
-    scope.get('/health/live', { schema: { tags: ['operations'], summary: 'Whether the process answers at all', response: { 200: Type.Object({ status: Type.Literal('ok') }) } } }, () => ({
-      status: 'ok',
-    }));
-    scope.get('/metrics', { schema: { tags: ['operations'], summary: 'Prometheus metrics' } }, async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+    scope.get(
+      '/health',
+      { schema: schema('Every dependency; 503 when one does not work') },
+      async (_request, reply) => {
+        await answer(reply, () => true);
+        return reply;
+      },
+    );
+    scope.get(
+      '/health/ready',
+      { schema: schema('Whether to send requests here; 503 while stopping') },
+      async (_request, reply) => {
+        await answer(reply, ({ required }) => required);
+        return reply;
+      },
+    );
+    scope.get(
+      '/health/live',
+      {
+        schema: {
+          tags: ['operations'],
+          summary: 'Whether the process answers at all',
+          response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+        },
+      },
+      () => ({
+        status: 'ok',
+      }),
+    );
+    scope.get(
+      '/metrics',
+      { schema: { tags: ['operations'], summary: 'Prometheus metrics' } },
+      async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()),
+    );
     scope.get('/api/openapi.json', { schema: { tags: ['operations'], summary: 'This document' } }, () => app.swagger());
-    scope.get('/', { schema: { hide: true } }, async (_request, reply) => reply.type('text/html; charset=utf-8').send(PAGE));
+    scope.get('/', { schema: { hide: true } }, async (_request, reply) =>
+      reply.type('text/html; charset=utf-8').send(PAGE),
+    );
   });
 }
 
@@ -108,6 +138,12 @@ async function ask(probe: HealthProbe): Promise<Finding> {
     await Promise.race([probe.check(signal), late]);
     return { name, required, ok: true, message: 'ok', duration_ms: took() };
   } catch (error) {
-    return { name, required, ok: false, message: error instanceof Error ? error.message : String(error), duration_ms: took() };
+    return {
+      name,
+      required,
+      ok: false,
+      message: error instanceof Error ? error.message : String(error),
+      duration_ms: took(),
+    };
   }
 }

@@ -1,6 +1,12 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { Logger } from '@switchyard/plugin-sdk';
-import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify';
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
 import type { Engine } from '../engine.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { PluginConfigs } from '../plugin-host/config.ts';
@@ -45,7 +51,13 @@ export interface ControlPlane {
 }
 
 /** A scope whose handlers get their types from the schemas that validate. */
-export type Scope = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
+export type Scope = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
 
 /** Brings what runs in line with a change that is stored. The change stands whatever becomes of this: it is not undone by an answer that says it failed. */
 export async function apply(plane: ControlPlane, project: string): Promise<void> {

@@ -55,7 +55,11 @@ export function createServer(logger: Logger, overrides: Partial<Limits> = {}): S
     connectionTimeout: limits.connectionTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     maxRequestsPerSocket: limits.maxRequestsPerSocket,
-    http: { headersTimeout: limits.headersTimeoutMs, maxHeaderSize: limits.maxHeaderBytes, connectionsCheckingInterval: limits.checkingIntervalMs },
+    http: {
+      headersTimeout: limits.headersTimeoutMs,
+      maxHeaderSize: limits.maxHeaderBytes,
+      connectionsCheckingInterval: limits.checkingIntervalMs,
+    },
     // The client's address is the socket's: a header is whatever a client says it is.
     trustProxy: false,
     // Fastify's own answer has another shape than ours; the scopes refuse with STOPPING themselves.
@@ -63,8 +67,13 @@ export function createServer(logger: Logger, overrides: Partial<Limits> = {}): S
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
     clientErrorHandler,
     frameworkErrors: (error, request, reply) => {
-      const problem = error.code === 'FST_ERR_BAD_URL' ? 'a "%" must begin an escape of two hex digits' : 'a part of it is too long';
-      answerError(new SwitchyardError('REQUEST_INVALID', `The address of the request cannot be read: ${problem}.`), request, reply);
+      const problem =
+        error.code === 'FST_ERR_BAD_URL' ? 'a "%" must begin an escape of two hex digits' : 'a part of it is too long';
+      answerError(
+        new SwitchyardError('REQUEST_INVALID', `The address of the request cannot be read: ${problem}.`),
+        request,
+        reply,
+      );
     },
   });
   app.server.maxConnections = limits.maxConnections;
@@ -78,9 +87,16 @@ export function createServer(logger: Logger, overrides: Partial<Limits> = {}): S
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';
     const methods = routes.methodsOf(path);
-    if (methods.length === 0) throw new SwitchyardError('NOT_FOUND', `There is no ${path.slice(0, 200)} here: /api/openapi.json lists every route.`);
+    if (methods.length === 0)
+      throw new SwitchyardError(
+        'NOT_FOUND',
+        `There is no ${path.slice(0, 200)} here: /api/openapi.json lists every route.`,
+      );
     reply.header('allow', methods.join(', '));
-    throw new SwitchyardError('METHOD_NOT_ALLOWED', `${path.slice(0, 200)} takes ${methods.join(', ')}, not ${request.method}.`);
+    throw new SwitchyardError(
+      'METHOD_NOT_ALLOWED',
+      `${path.slice(0, 200)} takes ${methods.join(', ')}, not ${request.method}.`,
+    );
   });
   return { app, lifecycle };
 }

@@ -37,7 +37,9 @@ export class SourceInstances {
       running.instance.start();
     }
     const { instance } = running;
-    return instance.status.state === 'open' ? new OpenSource(instance, source.name, this.logger) : this.opened(instance, source.name);
+    return instance.status.state === 'open'
+      ? new OpenSource(instance, source.name, this.logger)
+      : this.opened(instance, source.name);
   }
 
   async close(): Promise<void> {
@@ -59,7 +61,10 @@ export class SourceInstances {
 }
 
 const notReady = (name: string): SwitchyardError =>
-  new SwitchyardError('SOURCE_NOT_READY', `The source "${name}" cannot take requests at the moment: send the request again. If this lasts, its owner finds the reason in the log.`);
+  new SwitchyardError(
+    'SOURCE_NOT_READY',
+    `The source "${name}" cannot take requests at the moment: send the request again. If this lasts, its owner finds the reason in the log.`,
+  );
 
 /** Calls into a source's plugin, with every fault of it turned into an answer. */
 export class OpenSource {
@@ -87,8 +92,16 @@ export class OpenSource {
     if (result.ok) return result.value;
     const { failure } = result;
     if (failure.reason === 'aborted' || failure.reason === 'not_open') throw notReady(this.name);
-    this.logger.error('a source failed while it read a request', { source: this.instance.scope.instance, error: failure.error });
+    this.logger.error('a source failed while it read a request', {
+      source: this.instance.scope.instance,
+      error: failure.error,
+    });
     if (failure.reason === 'failed' && failure.error.kind === 'retryable') throw notReady(this.name);
-    throw new SwitchyardError('INTERNAL', `The source "${this.name}" failed while it read the request: it is a bug of its plugin.`, undefined, { cause: failure.error });
+    throw new SwitchyardError(
+      'INTERNAL',
+      `The source "${this.name}" failed while it read the request: it is a bug of its plugin.`,
+      undefined,
+      { cause: failure.error },
+    );
   }
 }

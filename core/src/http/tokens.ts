@@ -59,6 +59,9 @@ export class AccessTokens {
         // Whatever it was, it is not a token of ours.
       }
     }
-    throw new SwitchyardError('TOKEN_INVALID', 'The access token is malformed, expired or not ours: log in again (POST /api/v1/auth/login).');
+    throw new SwitchyardError(
+      'TOKEN_INVALID',
+      'The access token is malformed, expired or not ours: log in again (POST /api/v1/auth/login).',
+    );
   }
 }

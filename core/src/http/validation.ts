@@ -5,7 +5,14 @@ import { readBody } from '../event/body.ts';
 
 const MAX_BODY_BYTES = 1_048_576;
 
-const OPTIONS: Options = { strict: true, strictRequired: false, allowUnionTypes: true, useDefaults: true, discriminator: true, logger: false };
+const OPTIONS: Options = {
+  strict: true,
+  strictRequired: false,
+  allowUnionTypes: true,
+  useDefaults: true,
+  discriminator: true,
+  logger: false,
+};
 
 function compiler(options: Options): (schema: object) => ValidateFunction {
   const ajv = new Ajv({ ...OPTIONS, ...options });
@@ -25,7 +32,10 @@ export function readStrictly(scope: FastifyInstance): void {
     scope.addContentTypeParser(type, { parseAs: 'buffer', bodyLimit: MAX_BODY_BYTES }, ({ headers }, raw, done) => {
       try {
         // Clients send the header with every POST, also with those that have no body.
-        done(null, raw.length === 0 ? undefined : readBody(Buffer.from(raw), headers['content-encoding'], MAX_BODY_BYTES));
+        done(
+          null,
+          raw.length === 0 ? undefined : readBody(Buffer.from(raw), headers['content-encoding'], MAX_BODY_BYTES),
+        );
       } catch (error) {
         done(error instanceof Error ? error : new Error(String(error)), undefined);
       }

@@ -6,6 +6,7 @@ import { callAtOnce } from './call.ts';
 import { fieldProblems } from './config-errors.ts';
 import type { Definition } from './definition.ts';
 import { configInvalid } from './field-problem.ts';
+import { addressFields, pointer } from './secret-fields.ts';
 import { maskSecrets, type SecretBox } from './secrets.ts';
 
 const compiled = new WeakMap<Definition, ValidateFunction>();
@@ -55,9 +56,12 @@ export function validateConfig(definition: Definition, config: unknown): unknown
 /** Configurations on their way from the API into the database, from there to a plugin, and back to the API. */
 export class PluginConfigs {
   readonly #secrets: SecretBox;
+  readonly #addressProblem: (url: string) => string | null;
 
-  constructor(secrets: SecretBox) {
+  /** `addressProblem` says what is wrong with an address that requests would go to; null when it may be reached. */
+  constructor(secrets: SecretBox, addressProblem: (url: string) => string | null) {
     this.#secrets = secrets;
+    this.#addressProblem = addressProblem;
   }
 
   /**
@@ -68,7 +72,13 @@ export class PluginConfigs {
     const plain = this.#reportUnreadable(() =>
       this.#secrets.restore(config, definition.config, instanceId, previousSealed),
     );
-    return this.#secrets.seal(validateConfig(definition, plain), definition.config, instanceId);
+    const valid = validateConfig(definition, plain);
+    const problems = addressFields(definition.config, valid).flatMap(({ path, url }) => {
+      const message = this.#addressProblem(url);
+      return message === null ? [] : [{ field: pointer(path), message: withoutStop(message) }];
+    });
+    if (problems.length > 0) throw configInvalid(problems);
+    return this.#secrets.seal(valid, definition.config, instanceId);
   }
 
   /**

@@ -35,10 +35,35 @@ export function mapSecrets(
   config: unknown,
   replace: (value: unknown, path: FieldPath) => unknown,
 ): unknown {
+  const mayBeSecret = (value: unknown): boolean => typeof value === 'string' || isSealed(value) || isSet(value);
+  return mapFields(schema, config, (value, schemas) => mayBeSecret(value) && schemas.some((one) => one[SECRET_KEYWORD] === true), replace);
+}
+
+/** Every address in a configuration: texts in places that the schema marks with `format: "uri"`. */
+export function addressFields(schema: object, config: unknown): readonly { readonly path: FieldPath; readonly url: string }[] {
+  const found: { readonly path: FieldPath; readonly url: string }[] = [];
+  mapFields(
+    schema,
+    config,
+    (value, schemas) => typeof value === 'string' && schemas.some((one) => one['format'] === 'uri'),
+    (value, path) => {
+      found.push({ path, url: String(value) });
+      return value;
+    },
+  );
+  return found;
+}
+
+/** A copy of a configuration with the values replaced that `isField` picks; it is asked with every schema that applies to the value. */
+function mapFields(
+  schema: object,
+  config: unknown,
+  isField: (value: unknown, schemas: readonly Schema[]) => boolean,
+  replace: (value: unknown, path: FieldPath) => unknown,
+): unknown {
   const walk = (schemas: readonly Schema[], value: unknown, path: FieldPath): unknown => {
     const all = schemas.flatMap(branches);
-    const isSecret = typeof value === 'string' || isSealed(value) || isSet(value);
-    if (isSecret && all.some((one) => one[SECRET_KEYWORD] === true)) return replace(value, path);
+    if (isField(value, all)) return replace(value, path);
     if (Array.isArray(value))
       return value.map((item: unknown, index) =>
         walk(

@@ -35,8 +35,17 @@ export interface KeyGrant {
   };
 }
 
-export async function insertKey(db: Kysely<Database>, project: string, source: string, name: string, key: ApiKey): Promise<void> {
-  await db.insertInto('api_keys').values({ id: key.id, project_id: project, source_id: source, name, secret_hash: hashSecret(key.secret) }).execute();
+export async function insertKey(
+  db: Kysely<Database>,
+  project: string,
+  source: string,
+  name: string,
+  key: ApiKey,
+): Promise<void> {
+  await db
+    .insertInto('api_keys')
+    .values({ id: key.id, project_id: project, source_id: source, name, secret_hash: hashSecret(key.secret) })
+    .execute();
 }
 
 export class ApiKeyRepository {
@@ -49,7 +58,9 @@ export class ApiKeyRepository {
       .selectFrom('api_keys')
       .select(['id', 'name', 'source_id', 'created_at', 'last_used_at', 'revoked_at', utcText('created_at').as('at')])
       .where('project_id', '=', project)
-      .$if(after !== null, (query) => query.where(sql<boolean>`(created_at, id) < (${after?.at}::timestamptz, ${after?.id})`))
+      .$if(after !== null, (query) =>
+        query.where(sql<boolean>`(created_at, id) < (${after?.at}::timestamptz, ${after?.id})`),
+      )
       .orderBy('created_at', 'desc')
       .orderBy('id', 'desc')
       .limit(page.limit + 1)
@@ -84,7 +95,8 @@ export class ApiKeyRepository {
       .where('project_id', '=', project)
       .where('id', '=', id)
       .executeTakeFirst();
-    if (result.numUpdatedRows === 0n) throw new SwitchyardError('NOT_FOUND', 'There is no such API key in this project.');
+    if (result.numUpdatedRows === 0n)
+      throw new SwitchyardError('NOT_FOUND', 'There is no such API key in this project.');
   }
 
   /**
@@ -93,7 +105,9 @@ export class ApiKeyRepository {
   async grants(ids: readonly string[]): Promise<readonly KeyGrant[]> {
     const rows = await this.db
       .selectFrom('api_keys')
-      .innerJoin('sources', (join) => join.onRef('sources.id', '=', 'api_keys.source_id').onRef('sources.project_id', '=', 'api_keys.project_id'))
+      .innerJoin('sources', (join) =>
+        join.onRef('sources.id', '=', 'api_keys.source_id').onRef('sources.project_id', '=', 'api_keys.project_id'),
+      )
       .innerJoin('projects', 'projects.id', 'api_keys.project_id')
       .select([
         'api_keys.id',
@@ -128,6 +142,10 @@ export class ApiKeyRepository {
 
   /** Notes that keys are in use. Not for every request: a row written a million times says no more than one written each minute. */
   async touch(ids: readonly string[]): Promise<void> {
-    await this.db.updateTable('api_keys').set({ last_used_at: new Date() }).where('id', 'in', [...ids]).execute();
+    await this.db
+      .updateTable('api_keys')
+      .set({ last_used_at: new Date() })
+      .where('id', 'in', [...ids])
+      .execute();
   }
 }

@@ -58,7 +58,10 @@ export async function bootstrap(
     await sql`select pg_advisory_xact_lock(${LOCK})`.execute(transaction);
     if (await isSetUp(transaction)) return null;
     const project = randomUUIDv7();
-    await transaction.insertInto('projects').values({ id: project, name: DEFAULT_PROJECT.name, partitions: PARTITIONS }).execute();
+    await transaction
+      .insertInto('projects')
+      .values({ id: project, name: DEFAULT_PROJECT.name, partitions: PARTITIONS })
+      .execute();
     const admin = await insertUser(transaction, first.adminEmail, passwordHash);
     await transaction.insertInto('members').values({ project_id: project, user_id: admin.id, role: 'admin' }).execute();
     const apiKey = await setUpProject(transaction, project, first.apiKey, plugins);
@@ -77,7 +80,9 @@ async function setUpProject(
   { registry, configs }: { readonly registry: PluginRegistry; readonly configs: PluginConfigs },
 ): Promise<string | null> {
   const source = defaultSource(registry, configs);
-  const destinations = DEFAULT_PROJECT.destinations.flatMap((wanted) => defaultInstance('destination', wanted, registry, configs) ?? []);
+  const destinations = DEFAULT_PROJECT.destinations.flatMap(
+    (wanted) => defaultInstance('destination', wanted, registry, configs) ?? [],
+  );
   for (const destination of destinations) await insertInstance(db, 'destinations', project, destination);
   if (source === null) return null;
   await insertInstance(db, 'sources', project, source);
@@ -94,7 +99,10 @@ async function setUpProject(
 /** From the source to each destination, with nothing in between. */
 function straight(source: NewInstance, destinations: readonly NewInstance[]): PipelineDefinition {
   return {
-    nodes: [{ id: source.name, kind: 'source', source: source.id }, ...destinations.map(({ id, name }) => ({ id: name, kind: 'destination' as const, destination: id }))],
+    nodes: [
+      { id: source.name, kind: 'source', source: source.id },
+      ...destinations.map(({ id, name }) => ({ id: name, kind: 'destination' as const, destination: id })),
+    ],
     edges: destinations.map(({ name }) => [source.name, name]),
   };
 }

@@ -80,7 +80,9 @@ export class DeadLetterRepository {
     const wanted = sql`project_id = ${project} and state in (${sql.join(STILL)}) and ${matches(filter)}`;
     const deliverable = sql`destination_id in (select id from destinations where project_id = ${project})`;
     if (dryRun) {
-      const { rows } = await sql<{ matched: number }>`select count(*) as matched from deliveries where ${wanted}`.execute(this.db);
+      const { rows } = await sql<{
+        matched: number;
+      }>`select count(*) as matched from deliveries where ${wanted}`.execute(this.db);
       return { matched: rows[0]?.matched ?? 0, replayed: 0 };
     }
     const { rows } = await sql<{ matched: number; replayed: number }>`

@@ -32,4 +32,5 @@ export function defaultInstance(
 }
 
 /** The source that every new project begins with. */
-export const defaultSource = (registry: PluginRegistry, configs: PluginConfigs): NewInstance | null => defaultInstance('source', DEFAULT_PROJECT.source, registry, configs);
+export const defaultSource = (registry: PluginRegistry, configs: PluginConfigs): NewInstance | null =>
+  defaultInstance('source', DEFAULT_PROJECT.source, registry, configs);

@@ -2,8 +2,10 @@
  * Connection failures of Node's sockets and of the PostgreSQL protocol (classes 08 and 57P, 53300 too many connections, 25006 a standby that is
  * read-only).
  */
-const CODES = /^(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08...|57P0[1-5]|53300|25006)$/;
-const MESSAGES = /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after calling end|the embedded database)/i;
+const CODES =
+  /^(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08...|57P0[1-5]|53300|25006)$/;
+const MESSAGES =
+  /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after calling end|the embedded database)/i;
 
 /** Whether a failed query says that the database cannot be reached, rather than that the query is wrong: then waiting helps. */
 export function isStoreOutage(error: unknown): boolean {
@@ -22,5 +24,7 @@ export function isStoreOutage(error: unknown): boolean {
 const STATEMENT_FAULT = /^(?:0A|21|22|23|26|42|P0)...$/;
 
 export function isStatementFault(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && STATEMENT_FAULT.test(error.code);
+  return (
+    error instanceof Error && 'code' in error && typeof error.code === 'string' && STATEMENT_FAULT.test(error.code)
+  );
 }

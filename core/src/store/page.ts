@@ -51,8 +51,7 @@ export function numberOf(cursor: string | undefined): number | null {
 export function placeOf(cursor: string | undefined, isId: (text: string) => boolean): Place | null {
   if (cursor === undefined) return null;
   const [at, id, ...rest] = decode(cursor);
-  if (at === undefined || id === undefined || rest.length > 0 || !TIME.test(at) || !isId(id))
-    throw unusable();
+  if (at === undefined || id === undefined || rest.length > 0 || !TIME.test(at) || !isId(id)) throw unusable();
   return { at, id };
 }
 

@@ -215,7 +215,12 @@ export class PipelineRepository {
     return pageOf(
       rows,
       page.limit,
-      (row) => ({ version: row.version, definition: row.definition, publishedAt: row.published_at, publishedBy: row.published_by }),
+      (row) => ({
+        version: row.version,
+        definition: row.definition,
+        publishedAt: row.published_at,
+        publishedBy: row.published_by,
+      }),
       ({ version }) => [String(version)],
     );
   }

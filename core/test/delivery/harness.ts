@@ -75,7 +75,7 @@ export class Harness {
     this.log = await EmbeddedLog.open({ directory: this.folder.path, logger });
     this.ingress = new Ingress(this.log, { maxBatch: 100_000, maxEventBytes: 1_000_000 });
     const http = createHttpClient({ allow: [] });
-    const configs = new PluginConfigs(new SecretBox(Buffer.alloc(32, 1)));
+    const configs = new PluginConfigs(new SecretBox(Buffer.alloc(32, 1)), () => null);
     const contexts = new PluginContexts(logger, this.metrics, http.client, this.database.db);
     const registry = new PluginRegistry(this.plugins.map((definition) => ({ packageName: `test-${definition.type}`, version: '1.0.0', directory: '', definition: definition as never })));
     const host = new PluginHost(configs, contexts, logger, this.metrics);

@@ -16,9 +16,9 @@ describe('depth', () => {
     ['[', ']'],
     ['{"a":', '}'],
   ])('of 64 passes and of 65 is refused, with %s', (open, close) => {
-    const text = (depth: number): string => open.repeat(depth) + (open === '[' ? '' : '1') + close.repeat(depth);
+    const text = (depth: number): string => `${open.repeat(depth)}1${close.repeat(depth)}`;
     expect(() => scan(text(64))).not.toThrow();
-    expect(refusal(text(65))).toMatchObject({ code: 'BODY_TOO_DEEP', details: { byte: 64 * open.length + open.length - 1 - (open.length - 1) + (open === '[' ? 0 : 0) } });
+    expect(refusal(text(65))).toMatchObject({ code: 'BODY_TOO_DEEP', details: { byte: 64 * open.length } });
   });
 
   test('counts what is open, not what was opened', () => {
@@ -87,7 +87,7 @@ describe('strings that no database holds', () => {
 
   test('an escape that is none is left to the parser, and hides nothing behind it', () => {
     expect(() => scan(String.raw`["\u12"]`)).not.toThrow();
-    expect(refusal(String.raw`["\u12","\u0000"]`)).toMatchObject({ details: { byte: 8 } });
+    expect(refusal(String.raw`["\u12","\u0000"]`)).toMatchObject({ details: { byte: 9 } });
   });
 });
 
@@ -99,7 +99,7 @@ describe('numbers', () => {
     },
   );
 
-  test.each(['0', '-0', '0.0', '0e-400', '0e999', '1', '1.0', '0.1', '1e5', '1E+5', '1e-5', '123456789012345', '123456789012345.6', '1e308', '1e-308', '0.30000000000000004', '9007199254740993.5e-400'.slice(0, 16)])(
+  test.each(['0', '-0', '0.0', '0e-400', '0e999', '1', '1.0', '0.1', '1e5', '1E+5', '1e-5', '123456789012345', '123456789012345.6', '1e308', '1e-308', '0.30000000000000004'])(
     '%s needs no care',
     (number) => expect(scan(`[${number}]`)).toEqual({ exactNumbers: false }),
   );

@@ -28,19 +28,30 @@ function projectOperations(): readonly Operation[] {
   const { paths = {} } = server.app.swagger() as { paths?: Record<string, Record<string, unknown>> };
   return Object.entries(paths)
     .filter(([path]) => path.startsWith('/api/v1/projects/{project}/'))
-    .flatMap(([path, methods]) => Object.keys(methods).map((method) => ({ method: method.toUpperCase() as Method, path })));
+    .flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => ({ method: method.toUpperCase() as Method, path })),
+    );
 }
 
 async function ask({ method, path }: Operation, project: string, headers: Record<string, string>): Promise<number> {
   const url = path.replace('{project}', project).replaceAll(/\{\w+\}/g, randomUUIDv7());
-  const response = await server.app.inject({ method, url, headers: { ...headers, 'content-type': 'application/json' }, ...(method === 'GET' || method === 'DELETE' ? {} : { payload: '{}' }) });
-  expect(response.json()).toMatchObject(response.statusCode >= 400 ? { error: { code: expect.any(String), message: expect.any(String) } } : {});
+  const response = await server.app.inject({
+    method,
+    url,
+    headers: { ...headers, 'content-type': 'application/json' },
+    ...(method === 'GET' || method === 'DELETE' ? {} : { payload: '{}' }),
+  });
+  expect(response.json()).toMatchObject(
+    response.statusCode >= 400 ? { error: { code: expect.any(String), message: expect.any(String) } } : {},
+  );
   return response.statusCode;
 }
 
 describe('every route of a project', () => {
   it('is in the OpenAPI document', () => {
-    const operations = projectOperations().map(({ method, path }) => `${method} ${path.replace('/api/v1/projects/{project}', '')}`);
+    const operations = projectOperations().map(
+      ({ method, path }) => `${method} ${path.replace('/api/v1/projects/{project}', '')}`,
+    );
     expect(operations.sort()).toEqual(
       [
         'DELETE /api-keys/{key}',
@@ -91,13 +102,15 @@ describe('every route of a project', () => {
     const { project } = await server.project();
     const { headers } = await server.project('admin');
     for (const operation of projectOperations()) {
-      for (const target of [project, randomUUIDv7(), 'default', "'", '%00']) expect({ ...operation, status: await ask(operation, target, headers) }).toEqual({ ...operation, status: 404 });
+      for (const target of [project, randomUUIDv7(), 'default', "'", '%00'])
+        expect({ ...operation, status: await ask(operation, target, headers) }).toEqual({ ...operation, status: 404 });
     }
   });
 
   it('asks for a login before it looks at anything else', async () => {
     const { project } = await server.project();
-    for (const operation of projectOperations()) expect({ ...operation, status: await ask(operation, project, {}) }).toEqual({ ...operation, status: 401 });
+    for (const operation of projectOperations())
+      expect({ ...operation, status: await ask(operation, project, {}) }).toEqual({ ...operation, status: 401 });
   });
 });
 
@@ -108,23 +121,36 @@ describe('a login', () => {
     const user = await server.user('ada@example.com');
     const response = await login({ email: 'Ada@Example.com', password: PASSWORD });
     expect(response.statusCode).toBe(200);
-    expect(response.json()).toEqual({ access_token: expect.any(String), expires_in: 900, user: { id: user.id, email: 'ada@example.com' } });
+    expect(response.json()).toEqual({
+      access_token: expect.any(String),
+      expires_in: 900,
+      user: { id: user.id, email: 'ada@example.com' },
+    });
     expect(response.headers['cache-control']).toBe('no-store');
     const { access_token } = response.json<{ access_token: string }>();
-    expect((await server.app.inject({ url: '/api/v1/projects', headers: { authorization: `bearer ${access_token}` } })).statusCode).toBe(200);
+    expect(
+      (await server.app.inject({ url: '/api/v1/projects', headers: { authorization: `bearer ${access_token}` } }))
+        .statusCode,
+    ).toBe(200);
   });
 
   it('tells nobody whether it was the email or the password', async () => {
     await server.user('known@example.com');
     const answers = [];
-    for (const email of ['known@example.com', 'unknown@example.com']) answers.push((await login({ email, password: 'wrong password' })).body);
+    for (const email of ['known@example.com', 'unknown@example.com'])
+      answers.push((await login({ email, password: 'wrong password' })).body);
     expect(answers[0]).toBe(answers[1]);
     expect(JSON.parse(answers[0] ?? '')).toMatchObject({ error: { code: 'LOGIN_FAILED' } });
   });
 
   it('is slowed after ten wrong passwords, for that account only', async () => {
     await server.user('victim@example.com');
-    const statuses = await Promise.all(Array.from({ length: 12 }, async () => (await login({ email: 'victim@example.com', password: 'guess' })).statusCode));
+    const statuses = await Promise.all(
+      Array.from(
+        { length: 12 },
+        async () => (await login({ email: 'victim@example.com', password: 'guess' })).statusCode,
+      ),
+    );
     expect(statuses.filter((status) => status === 401)).toHaveLength(10);
     const refused = await login({ email: 'VICTIM@example.com ', password: PASSWORD });
     expect(refused.statusCode).toBe(429);
@@ -133,7 +159,13 @@ describe('a login', () => {
     expect((await login({ email: 'other@example.com', password: PASSWORD })).statusCode).toBe(200);
   });
 
-  it.each([{}, { email: 'a@b.c' }, { email: 'a@b.c', password: 1 }, { email: 'a@b.c', password: 'x', admin: true }, { email: ['a@b.c'], password: 'x' }])('refuses %j', async (payload) => {
+  it.each([
+    {},
+    { email: 'a@b.c' },
+    { email: 'a@b.c', password: 1 },
+    { email: 'a@b.c', password: 'x', admin: true },
+    { email: ['a@b.c'], password: 'x' },
+  ])('refuses %j', async (payload) => {
     expect((await login(payload)).statusCode).toBe(400);
   });
 });
@@ -141,24 +173,62 @@ describe('a login', () => {
 describe('an access token', () => {
   const key = (text: string) => createSecretKey(text, 'utf8');
   const secret = key('s'.repeat(32));
-  const claims = () => new SignJWT({ email: 'a@b.c' }).setSubject(randomUUIDv7()).setIssuedAt().setIssuer('switchyard').setAudience('switchyard-api').setExpirationTime('5m');
+  const claims = () =>
+    new SignJWT({ email: 'a@b.c' })
+      .setSubject(randomUUIDv7())
+      .setIssuedAt()
+      .setIssuer('switchyard')
+      .setAudience('switchyard-api')
+      .setExpirationTime('5m');
   const header = { alg: 'HS256', typ: 'at+jwt' };
-  const status = async (token: string) => (await server.app.inject({ url: '/api/v1/projects', headers: { authorization: `Bearer ${token}` } })).statusCode;
+  const status = async (token: string) =>
+    (await server.app.inject({ url: '/api/v1/projects', headers: { authorization: `Bearer ${token}` } })).statusCode;
 
   it('of ours is taken', async () => {
     expect(await status(await claims().setProtectedHeader(header).sign(secret))).toBe(200);
   });
 
   it.each<readonly [string, () => Promise<string> | string]>([
-    ['without an algorithm', () => new UnsecuredJWT({ email: 'a@b.c' }).setSubject('x').setIssuer('switchyard').setAudience('switchyard-api').setIssuedAt().setExpirationTime('5m').encode()],
-    ['of another algorithm', () => claims().setProtectedHeader({ ...header, alg: 'HS512' }).sign(key('s'.repeat(64)))],
-    ['of another secret', () => claims().setProtectedHeader(header).sign(key('x'.repeat(32)))],
+    [
+      'without an algorithm',
+      () =>
+        new UnsecuredJWT({ email: 'a@b.c' })
+          .setSubject('x')
+          .setIssuer('switchyard')
+          .setAudience('switchyard-api')
+          .setIssuedAt()
+          .setExpirationTime('5m')
+          .encode(),
+    ],
+    [
+      'of another algorithm',
+      () =>
+        claims()
+          .setProtectedHeader({ ...header, alg: 'HS512' })
+          .sign(key('s'.repeat(64))),
+    ],
+    [
+      'of another secret',
+      () =>
+        claims()
+          .setProtectedHeader(header)
+          .sign(key('x'.repeat(32))),
+    ],
     ['of another type', () => claims().setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).sign(secret)],
     ['of another issuer', () => claims().setIssuer('somebody').setProtectedHeader(header).sign(secret)],
     ['for another audience', () => claims().setAudience('somebody').setProtectedHeader(header).sign(secret)],
     ['that expired', () => claims().setExpirationTime('-1s').setProtectedHeader(header).sign(secret)],
-    ['that lasts longer than ours do', () => claims().setIssuedAt('-1h').setExpirationTime('10h').setProtectedHeader(header).sign(secret)],
-    ['with a key id that is a path', () => claims().setProtectedHeader({ ...header, kid: '../../dev/null' }).sign(createSecretKey(Buffer.alloc(32)))],
+    [
+      'that lasts longer than ours do',
+      () => claims().setIssuedAt('-1h').setExpirationTime('10h').setProtectedHeader(header).sign(secret),
+    ],
+    [
+      'with a key id that is a path',
+      () =>
+        claims()
+          .setProtectedHeader({ ...header, kid: '../../dev/null' })
+          .sign(createSecretKey(Buffer.alloc(32))),
+    ],
     ['that is huge', () => `${'a'.repeat(5000)}.b.c`],
     ['that is none', () => 'sy_abc_0123456789abcdef'],
   ])('%s is refused', async (_name, make) => {

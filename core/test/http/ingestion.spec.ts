@@ -17,7 +17,12 @@ afterEach(() => {
 });
 
 async function newKey(source: string): Promise<string> {
-  const response = await server.app.inject({ method: 'POST', url: `${made.base}/api-keys`, headers: made.headers, payload: { name: 'test', source } });
+  const response = await server.app.inject({
+    method: 'POST',
+    url: `${made.base}/api-keys`,
+    headers: made.headers,
+    payload: { name: 'test', source },
+  });
   return response.json<{ key: string }>().key;
 }
 
@@ -29,15 +34,24 @@ interface Sent {
 }
 
 async function send({ url = '/api/v1/events', method = 'POST', headers = {}, payload }: Sent) {
-  return server.app.inject({ method, url, headers: { authorization: `Bearer ${key}`, ...headers }, ...(payload === undefined ? {} : { payload }) });
+  return server.app.inject({
+    method,
+    url,
+    headers: { authorization: `Bearer ${key}`, ...headers },
+    ...(payload === undefined ? {} : { payload }),
+  });
 }
 
-const code = ({ body }: { readonly body: string }) => (JSON.parse(body) as { readonly error?: { readonly code: string } }).error?.code;
+const code = ({ body }: { readonly body: string }) =>
+  (JSON.parse(body) as { readonly error?: { readonly code: string } }).error?.code;
 
 describe('a request with events', () => {
   it('is answered once they are accepted, and says who sent them', async () => {
     const before = server.moved.accepted.length;
-    const response = await send({ payload: '{"event_name":"a"}', headers: { 'content-type': 'application/json', 'user-agent': 'test/1' } });
+    const response = await send({
+      payload: '{"event_name":"a"}',
+      headers: { 'content-type': 'application/json', 'user-agent': 'test/1' },
+    });
     expect(response.statusCode).toBe(202);
     expect(response.json()).toEqual({ ids: [expect.any(String)] });
     expect(server.moved.accepted.slice(before)).toEqual([
@@ -54,14 +68,25 @@ describe('a request with events', () => {
     expect((await send({ payload: '{"redirect":true}' })).statusCode).toBe(500);
   });
 
-  it.each(['text/plain', 'application/x-www-form-urlencoded', 'application/json; charset=UTF-8', 'nonsense', 'a b/c;;', ''])('is read whatever its content type says: "%s"', async (type) => {
+  it.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'application/json; charset=UTF-8',
+    'nonsense',
+    'a b/c;;',
+    '',
+  ])('is read whatever its content type says: "%s"', async (type) => {
     expect((await send({ payload: '{"event_name":"a"}', headers: { 'content-type': type } })).statusCode).toBe(202);
   });
 
   it('may be gzipped, with or without saying so', async () => {
     const payload = gzipSync('[{"event_name":"a"},{"event_name":"b"}]');
-    expect((await send({ payload, headers: { 'content-encoding': 'gzip' } })).json()).toEqual({ ids: [expect.any(String), expect.any(String)] });
-    expect((await send({ payload, headers: { 'content-type': 'application/x-www-form-urlencoded' } })).statusCode).toBe(202);
+    expect((await send({ payload, headers: { 'content-encoding': 'gzip' } })).json()).toEqual({
+      ids: [expect.any(String), expect.any(String)],
+    });
+    expect((await send({ payload, headers: { 'content-type': 'application/x-www-form-urlencoded' } })).statusCode).toBe(
+      202,
+    );
   });
 
   it.each<readonly [string, string, string | Buffer]>([
@@ -147,17 +172,33 @@ describe('an API key', () => {
   });
 
   it('counts at once when it is made, and no more when it or its source is switched off', async () => {
-    const source = await server.app.inject({ method: 'POST', url: `${made.base}/sources`, headers: made.headers, payload: { name: 'second', type: 'http' } });
+    const source = await server.app.inject({
+      method: 'POST',
+      url: `${made.base}/sources`,
+      headers: made.headers,
+      payload: { name: 'second', type: 'http' },
+    });
     const { id } = source.json<{ id: string }>();
     const second = await newKey(id);
-    const status = async () => (await send({ headers: { authorization: `Bearer ${second}` }, payload: '{}' })).statusCode;
+    const status = async () =>
+      (await send({ headers: { authorization: `Bearer ${second}` }, payload: '{}' })).statusCode;
     expect(await status()).toBe(202);
-    const change = async (enabled: boolean) => server.app.inject({ method: 'PATCH', url: `${made.base}/sources/${id}`, headers: made.headers, payload: { enabled } });
+    const change = async (enabled: boolean) =>
+      server.app.inject({
+        method: 'PATCH',
+        url: `${made.base}/sources/${id}`,
+        headers: made.headers,
+        payload: { enabled },
+      });
     await change(false);
     expect(await status()).toBe(403);
     await change(true);
     expect(await status()).toBe(202);
-    await server.app.inject({ method: 'DELETE', url: `${made.base}/api-keys/${second.split('_')[1]}`, headers: made.headers });
+    await server.app.inject({
+      method: 'DELETE',
+      url: `${made.base}/api-keys/${second.split('_')[1]}`,
+      headers: made.headers,
+    });
     expect(await status()).toBe(401);
     const third = await newKey(id);
     await server.app.inject({ method: 'DELETE', url: `${made.base}/sources/${id}`, headers: made.headers });

@@ -19,7 +19,13 @@ class Stored implements KeyStore {
   add(): { readonly id: string; readonly text: string } {
     const key = newApiKey();
     const source = { id: randomUUIDv7(), name: 'web', type: 'http', config: {}, enabled: true, revision: 1 };
-    this.keys.set(key.id, { id: key.id, secretHash: hashSecret(key.secret), project: randomUUIDv7(), partitions: 4, source });
+    this.keys.set(key.id, {
+      id: key.id,
+      secretHash: hashSecret(key.secret),
+      project: randomUUIDv7(),
+      partitions: 4,
+      source,
+    });
     return { id: key.id, text: formatApiKey(key) };
   }
 
@@ -99,20 +105,23 @@ it('remembers who is nobody, but no flood of them drives out a key that exists',
   expect(stored.ring.find(text)).toMatchObject({ id });
 });
 
-it.each(['refused', 'hanging'] as const)('goes on with known keys while the database is %s, and asks strangers to come back', async (failing) => {
-  const stored = new Stored();
-  const { id, text } = stored.add();
-  await stored.ring.find(text);
-  stored.failing = failing;
-  for (let seconds = 0; seconds < 5; seconds += 1) {
-    stored.ms += 1_000;
-    const startedAt = performance.now();
-    expect(await stored.ring.find(text)).toMatchObject({ id });
-    expect(performance.now() - startedAt).toBeLessThan(seconds === 0 ? 500 : 15);
-  }
-  const unknown = async () => stored.ring.find(formatApiKey(newApiKey()));
-  await expect(unknown()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
-});
+it.each(['refused', 'hanging'] as const)(
+  'goes on with known keys while the database is %s, and asks strangers to come back',
+  async (failing) => {
+    const stored = new Stored();
+    const { id, text } = stored.add();
+    await stored.ring.find(text);
+    stored.failing = failing;
+    for (let seconds = 0; seconds < 5; seconds += 1) {
+      stored.ms += 1_000;
+      const startedAt = performance.now();
+      expect(await stored.ring.find(text)).toMatchObject({ id });
+      expect(performance.now() - startedAt).toBeLessThan(seconds === 0 ? 500 : 15);
+    }
+    const unknown = async () => stored.ring.find(formatApiKey(newApiKey()));
+    await expect(unknown()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+  },
+);
 
 it('sees the changes of an outage once it is over', async () => {
   const stored = new Stored();

@@ -30,14 +30,20 @@ describe('health', () => {
   it('names every dependency', async () => {
     const response = await get('/health');
     expect(response.statusCode).toBe(200);
-    expect(response.json()).toMatchObject({ status: 'ok', checks: { log: { ok: true, required: true }, database: { ok: true, required: false } } });
+    expect(response.json()).toMatchObject({
+      status: 'ok',
+      checks: { log: { ok: true, required: true }, database: { ok: true, required: false } },
+    });
   });
 
   it('fails with a dependency, while readiness asks only for what is required', async () => {
     working['database'] = 'no';
     const health = await get('/health');
     expect(health.statusCode).toBe(503);
-    expect(health.json()).toMatchObject({ status: 'failing', checks: { log: { ok: true }, database: { ok: false, message: 'no connection' } } });
+    expect(health.json()).toMatchObject({
+      status: 'failing',
+      checks: { log: { ok: true }, database: { ok: false, message: 'no connection' } },
+    });
     expect((await server.app.inject({ url: '/health/ready' })).statusCode).toBe(200);
     working['database'] = 'yes';
     working['log'] = 'no';
@@ -51,7 +57,9 @@ describe('health', () => {
     await sleep(510);
     asked = 0;
     const all = await Promise.all(Array.from({ length: 20 }, () => server.app.inject({ url: '/health' })));
-    expect(all[0]?.json()).toMatchObject({ checks: { database: { ok: false, message: expect.stringContaining('no answer within') } } });
+    expect(all[0]?.json()).toMatchObject({
+      checks: { database: { ok: false, message: expect.stringContaining('no answer within') } },
+    });
     expect(asked).toBe(2);
     working['database'] = 'yes';
   });
@@ -59,14 +67,24 @@ describe('health', () => {
 
 describe('the OpenAPI document', () => {
   it('is 3.1 and has every route, ingestion included, once', async () => {
-    const document = (await get('/api/openapi.json')).json<{ openapi: string; paths: Record<string, Record<string, { security?: unknown }>> }>();
+    const document = (await get('/api/openapi.json')).json<{
+      openapi: string;
+      paths: Record<string, Record<string, { security?: unknown }>>;
+    }>();
     expect(document.openapi).toBe('3.1.0');
-    expect(document.paths['/api/v1/events']).toMatchObject({ post: { security: [{ key: [] }], responses: { 202: expect.anything() } } });
+    expect(document.paths['/api/v1/events']).toMatchObject({
+      post: { security: [{ key: [] }], responses: { 202: expect.anything() } },
+    });
     expect(document.paths['/api/v1/events/']).toBeUndefined();
     expect(document.paths['/api/v1/auth/login']?.['post']?.security).toBeUndefined();
     expect(document.paths['/api/v1/projects/{project}/destinations']).toMatchObject({
       get: { security: [{ token: [] }] },
-      post: { requestBody: { content: { 'application/json': { schema: { additionalProperties: false, required: ['name', 'type'] } } } }, responses: { 201: expect.anything(), '4XX': expect.anything() } },
+      post: {
+        requestBody: {
+          content: { 'application/json': { schema: { additionalProperties: false, required: ['name', 'type'] } } },
+        },
+        responses: { 201: expect.anything(), '4XX': expect.anything() },
+      },
     });
     expect(JSON.stringify(document)).not.toContain('"$ref"');
   });
@@ -76,7 +94,9 @@ describe('pages for people', () => {
   it('load nothing, run nothing and are never framed', async () => {
     const response = await get('/');
     expect(response.statusCode).toBe(200);
-    expect(response.headers['content-security-policy']).toBe("default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'");
+    expect(response.headers['content-security-policy']).toBe(
+      "default-src 'none';base-uri 'none';form-action 'none';frame-ancestors 'none'",
+    );
     expect(response.headers).toMatchObject({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' });
     expect(response.body).toContain('/api/openapi.json');
   });

@@ -46,7 +46,11 @@ export class Moved {
   reject: SwitchyardError | null = null;
   /** What `accept` waits for: a disk that is slow. */
   until: Promise<void> = Promise.resolve();
-  queries: ControlPlane['running'] = { check: async () => ({ ok: true, message: 'It answers.' }), query: async () => null, series: async () => null };
+  queries: ControlPlane['running'] = {
+    check: async () => ({ ok: true, message: 'It answers.' }),
+    query: async () => null,
+    series: async () => null,
+  };
 }
 
 /** The whole server over a real database, as the composition root puts it together. */
@@ -164,9 +168,20 @@ export class RunningServer {
   /** A project with a source, and headers of a member. */
   async project(role: MemberRole = 'admin') {
     const { project, admin } = await newProject(this.db);
-    await this.db.updateTable('members').set({ role }).where('project_id', '=', project).where('user_id', '=', admin).execute();
+    await this.db
+      .updateTable('members')
+      .set({ role })
+      .where('project_id', '=', project)
+      .where('user_id', '=', admin)
+      .execute();
     const id = randomUUIDv7();
-    const source = await this.plane.sources.create(project, { id, name: 'http', type: 'http', config: {}, enabled: true });
+    const source = await this.plane.sources.create(project, {
+      id,
+      name: 'http',
+      type: 'http',
+      config: {},
+      enabled: true,
+    });
     return { project, admin, source, headers: await this.bearer({ id: admin }), base: `/api/v1/projects/${project}` };
   }
 }

@@ -7,9 +7,16 @@ let port: number;
 let authorization: string;
 
 beforeAll(async () => {
-  server = await RunningServer.start({ limits: { requestTimeoutMs: 600, headersTimeoutMs: 400, checkingIntervalMs: 100 } });
+  server = await RunningServer.start({
+    limits: { requestTimeoutMs: 600, headersTimeoutMs: 400, checkingIntervalMs: 100 },
+  });
   const { base, headers, source } = await server.project();
-  const made = await server.app.inject({ method: 'POST', url: `${base}/api-keys`, headers, payload: { name: 'test', source: source.id } });
+  const made = await server.app.inject({
+    method: 'POST',
+    url: `${base}/api-keys`,
+    headers,
+    payload: { name: 'test', source: source.id },
+  });
   authorization = `Authorization: Bearer ${made.json<{ key: string }>().key}`;
   port = await server.listen();
 });
@@ -32,7 +39,7 @@ class Client {
   }
 
   async until(done: () => boolean, ms = 5_000): Promise<void> {
-    for (const end = performance.now() + ms; !done() && performance.now() < end; ) await sleep(5);
+    for (const end = performance.now() + ms; !done() && performance.now() < end;) await sleep(5);
   }
 
   async answer(): Promise<string> {
@@ -45,7 +52,8 @@ class Client {
   }
 }
 
-const post = (extra: readonly string[], body = '', path = '/api/v1/events') => `POST ${path} HTTP/1.1\r\nHost: x\r\n${[authorization, ...extra].join('\r\n')}\r\n\r\n${body}`;
+const post = (extra: readonly string[], body = '', path = '/api/v1/events') =>
+  `POST ${path} HTTP/1.1\r\nHost: x\r\n${[authorization, ...extra].join('\r\n')}\r\n\r\n${body}`;
 const whole = (body: string) => post([`Content-Length: ${Buffer.byteLength(body)}`], body);
 
 describe('a body that is too large', () => {
@@ -129,7 +137,9 @@ describe('what is not HTTP', () => {
     client.write(text());
     await client.until(() => client.closed);
     expect(client.received).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
-    expect(JSON.parse(client.received.split('\r\n\r\n')[1] ?? '')).toMatchObject({ error: { code: expect.any(String), message: expect.any(String) } });
+    expect(JSON.parse(client.received.split('\r\n\r\n')[1] ?? '')).toMatchObject({
+      error: { code: expect.any(String), message: expect.any(String) },
+    });
   });
 
   it('behind a body that is longer than its length spoils neither the request before nor anybody else', async () => {

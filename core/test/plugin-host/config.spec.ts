@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { ConfigError, Secret, Type } from '@switchyard/plugin-sdk';
 import { SwitchyardError } from '../../src/errors.ts';
 import { PluginConfigs, validateConfig } from '../../src/plugin-host/config.ts';
@@ -117,7 +117,7 @@ describe('a configuration', () => {
 });
 
 describe('a configuration on its way', () => {
-  const configs = new PluginConfigs(new SecretBox(randomBytes(32)));
+  const configs = new PluginConfigs(new SecretBox(randomBytes(32)), () => null);
   const definition = destinationWith({ config: secretsEverywhere });
 
   it('is stored without its secrets, opened with them and shown without them', () => {
@@ -143,7 +143,7 @@ describe('a configuration on its way', () => {
   });
 
   it('that cannot be decrypted is a field to fill in for whoever saves it, and a ConfigError for the instance', () => {
-    const stored = new PluginConfigs(new SecretBox(randomBytes(32))).accept(
+    const stored = new PluginConfigs(new SecretBox(randomBytes(32)), () => null).accept(
       definition,
       { url: 'https://a.b', token: 'x' },
       'i1',
@@ -169,5 +169,17 @@ describe('a configuration on its way', () => {
     })();
     expect(error).toBeInstanceOf(ConfigError);
     expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('/url is required') });
+  });
+});
+
+describe('an address in a configuration', () => {
+  const definition = destinationWith({ config: Type.Object({ url: Type.String({ format: 'uri' }), more: Type.Array(Type.String({ format: 'uri' })) }, { additionalProperties: false }) });
+  const configs = new PluginConfigs(new SecretBox(randomBytes(32)), (url) => (url.includes('169.254.') ? 'The address is private.' : null));
+
+  test('that may not be reached is refused when it is saved, wherever it stands', () => {
+    expect(() => configs.accept(definition, { url: 'https://example.com/', more: ['https://example.com', 'http://169.254.169.254/'] }, randomUUID())).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID', details: { fields: [{ field: '/more/1', message: 'The address is private' }] } }),
+    );
+    expect(configs.accept(definition, { url: 'https://example.com/', more: [] }, randomUUID())).toEqual({ url: 'https://example.com/', more: [] });
   });
 });

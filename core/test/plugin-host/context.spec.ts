@@ -118,7 +118,7 @@ describe("a plugin's state", () => {
 });
 
 describe('the host', () => {
-  const configs = new PluginConfigs(new SecretBox(randomBytes(32)));
+  const configs = new PluginConfigs(new SecretBox(randomBytes(32)), () => null);
   const host = (own = configs): PluginHost =>
     new PluginHost(own, new PluginContexts(logger, metrics, http, db), logger, metrics);
   const config = Type.Object({ token: Secret(), size: Type.Integer({ default: 3 }) }, { additionalProperties: false });
@@ -146,7 +146,7 @@ describe('the host', () => {
   it('makes a secret that does not open the status of the instance', async () => {
     const definition = destinationWith({ config });
     const sealed = configs.accept(definition, { token: 'hunter2' }, identity.id);
-    const instance = host(new PluginConfigs(new SecretBox(randomBytes(32)))).destination(definition, identity, sealed);
+    const instance = host(new PluginConfigs(new SecretBox(randomBytes(32)), () => null)).destination(definition, identity, sealed);
     instance.start();
     await new Promise(setImmediate);
     expect(instance.status).toMatchObject({

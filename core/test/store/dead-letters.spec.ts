@@ -24,11 +24,18 @@ describe.each(['embedded', 'postgres'] as const)('dead letters on %s', (kind) =>
 
   async function projectWithDestination() {
     const { project } = await newProject(db);
-    const { id } = await new DestinationRepository(db).create(project, { id: randomUUIDv7(), name: 'out', type: 'hook', config: {}, enabled: true });
+    const { id } = await new DestinationRepository(db).create(project, {
+      id: randomUUIDv7(),
+      name: 'out',
+      type: 'hook',
+      config: {},
+      enabled: true,
+    });
     return { project, destination: id };
   }
 
-  const idsOf = async (project: string, filter: DeadLetterFilter) => (await letters.list(project, filter, { limit: 100 })).items.map(({ id }) => id);
+  const idsOf = async (project: string, filter: DeadLetterFilter) =>
+    (await letters.list(project, filter, { limit: 100 })).items.map(({ id }) => id);
 
   it('are listed newest first, dead and parked together, page by page', async () => {
     const { project, destination } = await projectWithDestination();
@@ -42,7 +49,11 @@ describe.each(['embedded', 'postgres'] as const)('dead letters on %s', (kind) =>
     const seen: string[] = [];
     let cursor: string | null = null;
     do {
-      const page: Awaited<ReturnType<DeadLetterRepository['list']>> = await letters.list(project, {}, { limit: 2, cursor: cursor ?? undefined });
+      const page: Awaited<ReturnType<DeadLetterRepository['list']>> = await letters.list(
+        project,
+        {},
+        { limit: 2, cursor: cursor ?? undefined },
+      );
       expect(page.items.length).toBeLessThanOrEqual(2);
       seen.push(...page.items.map(({ id }) => id));
       cursor = page.next_cursor;
@@ -54,7 +65,11 @@ describe.each(['embedded', 'postgres'] as const)('dead letters on %s', (kind) =>
 
   it('say what a person needs to know', async () => {
     const { project, destination } = await projectWithDestination();
-    await insertDelivery(db, { project, destination, event: '{"event_name":"big","metadata":{"n":12345678901234567890}}' });
+    await insertDelivery(db, {
+      project,
+      destination,
+      event: '{"event_name":"big","metadata":{"n":12345678901234567890}}',
+    });
     expect((await letters.list(project, {}, { limit: 1 })).items).toMatchObject([
       {
         state: 'dead',
@@ -93,7 +108,11 @@ describe.each(['embedded', 'postgres'] as const)('dead letters on %s', (kind) =>
     const both = await Promise.all([letters.replay(project, filter, false), letters.replay(project, filter, false)]);
     expect(both.reduce((sum, { replayed }) => sum + replayed, 0)).toBe(2);
     expect(await idsOf(project, {})).toEqual([other]);
-    const rows = await db.selectFrom('deliveries').select(['state', 'next_at', 'attempts']).where('id', 'in', [dead, parked]).execute();
+    const rows = await db
+      .selectFrom('deliveries')
+      .select(['state', 'next_at', 'attempts'])
+      .where('id', 'in', [dead, parked])
+      .execute();
     for (const row of rows) expect(row).toMatchObject({ state: 'retrying', attempts: 3, next_at: expect.any(Date) });
     expect(Math.abs(Date.now() - Number(rows[0]?.next_at))).toBeLessThan(10_000);
   });

@@ -39,7 +39,12 @@ describe('passwords', () => {
 
   it('cannot be forged by a broken hash', async () => {
     const passwords = new Passwords();
-    for (const encoded of ['', '$argon2id$v=19$m=8,t=1,p=1$$', 'plain', '$argon2i$v=19$m=32768,t=3,p=1$c2FsdHNhbHQ$aGFzaA']) {
+    for (const encoded of [
+      '',
+      '$argon2id$v=19$m=8,t=1,p=1$$',
+      'plain',
+      '$argon2i$v=19$m=32768,t=3,p=1$c2FsdHNhbHQ$aGFzaA',
+    ]) {
       expect(await passwords.verify('', encoded)).toBe(false);
     }
   });
@@ -62,7 +67,15 @@ describe('API keys', () => {
     expect(parseApiKey('sy_abc_0123456789abcdef_-x')).toEqual({ id: 'abc', secret: '0123456789abcdef_-x' });
   });
 
-  it.each(['', 'sy_', 'sy__secretsecretsecret', 'sy_id_short', 'SY_abcdefgh_0123456789abcdef', ' sy_abcdefgh_0123456789abcdef', `sy_abc_${'x'.repeat(300)}`])('are refused when malformed: %s', (text) => {
+  it.each([
+    '',
+    'sy_',
+    'sy__secretsecretsecret',
+    'sy_id_short',
+    'SY_abcdefgh_0123456789abcdef',
+    ' sy_abcdefgh_0123456789abcdef',
+    `sy_abc_${'x'.repeat(300)}`,
+  ])('are refused when malformed: %s', (text) => {
     expect(parseApiKey(text)).toBeNull();
   });
 

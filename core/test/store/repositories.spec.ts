@@ -17,7 +17,13 @@ jest.setTimeout(60_000);
 const databases = new Databases();
 afterAll(() => databases.clean());
 
-const instance = (name: string, type = 'hook'): NewInstance => ({ id: randomUUIDv7(), name, type, config: {}, enabled: true });
+const instance = (name: string, type = 'hook'): NewInstance => ({
+  id: randomUUIDv7(),
+  name,
+  type,
+  config: {},
+  enabled: true,
+});
 
 describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) => {
   let db: Kysely<Database>;
@@ -48,7 +54,12 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
     };
     const pipeline = await pipelines.create(project, 'line', definition);
     const publish = (definition_: unknown = definition, once: readonly string[] = []) =>
-      pipelines.publish(project, pipeline.id, { definition: definition_, feeds: [destination.id], once: new Set(once), by: admin });
+      pipelines.publish(project, pipeline.id, {
+        definition: definition_,
+        feeds: [destination.id],
+        once: new Set(once),
+        by: admin,
+      });
     return { project, admin, source, destination, definition, pipeline, publish };
   }
 
@@ -56,12 +67,18 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
     const mine = await furnished();
     const theirs = await furnished();
     await expect(destinations.get(mine.project, theirs.destination.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    await expect(destinations.update(mine.project, theirs.destination.id, () => ({ name: 'x' }))).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(destinations.update(mine.project, theirs.destination.id, () => ({ name: 'x' }))).rejects.toMatchObject(
+      { code: 'NOT_FOUND' },
+    );
     await expect(destinations.delete(mine.project, theirs.destination.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(pipelines.get(mine.project, theirs.pipeline.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    await expect(pipelines.saveDraft(mine.project, theirs.pipeline.id, {})).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(pipelines.saveDraft(mine.project, theirs.pipeline.id, {})).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
     await expect(pipelines.delete(mine.project, theirs.pipeline.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    await expect(pipelines.versions(mine.project, theirs.pipeline.id, { limit: 10 })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(pipelines.versions(mine.project, theirs.pipeline.id, { limit: 10 })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
     const { id } = await keys.create(theirs.project, theirs.source.id, 'theirs');
     await expect(keys.revoke(mine.project, id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect((await destinations.list(mine.project, { limit: 100 })).items).toHaveLength(1);
@@ -79,7 +96,9 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
     }
     expect(cursor).toBeUndefined();
     expect(names.sort()).toEqual(['out 0', 'out 1', 'out 2', 'out 3', 'out 4']);
-    await expect(destinations.list(project, { limit: 2, cursor: 'bm90IGEgdXVpZA' })).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+    await expect(destinations.list(project, { limit: 2, cursor: 'bm90IGEgdXVpZA' })).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+    });
   });
 
   it('keep names unique in a project, also when two are made at once', async () => {
@@ -98,7 +117,11 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
       destinations.update(project, destination.id, () => ({ enabled: false })),
       destinations.update(project, destination.id, () => ({ config: { url: 'https://example.com' } })),
     ]);
-    expect(await destinations.get(project, destination.id)).toMatchObject({ name: 'renamed', enabled: false, config: { url: 'https://example.com' } });
+    expect(await destinations.get(project, destination.id)).toMatchObject({
+      name: 'renamed',
+      enabled: false,
+      config: { url: 'https://example.com' },
+    });
   });
 
   it('make a new version only of what changed', async () => {
@@ -109,7 +132,10 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
     expect(await publish(changed)).toBe(2);
     const { items } = await pipelines.versions(project, pipeline.id, { limit: 1 });
     expect(items).toMatchObject([{ version: 2, definition: changed }]);
-    const rest = await pipelines.versions(project, pipeline.id, { limit: 1, cursor: String((await pipelines.versions(project, pipeline.id, { limit: 1 })).next_cursor) });
+    const rest = await pipelines.versions(project, pipeline.id, {
+      limit: 1,
+      cursor: String((await pipelines.versions(project, pipeline.id, { limit: 1 })).next_cursor),
+    });
     expect(rest).toMatchObject({ items: [{ version: 1, definition }], next_cursor: null });
     expect(await pipelines.unpublish(project, pipeline.id)).toMatchObject({ publishedVersion: null });
     await expect(pipelines.unpublish(project, pipeline.id)).rejects.toMatchObject({ code: 'PIPELINE_NOT_PUBLISHED' });
@@ -119,7 +145,10 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
   it('refuse to delete what a published pipeline needs, and only then', async () => {
     const { project, source, destination, pipeline, publish } = await furnished();
     await publish();
-    await expect(destinations.delete(project, destination.id)).rejects.toMatchObject({ code: 'DESTINATION_IN_USE', details: { pipeline: pipeline.id } });
+    await expect(destinations.delete(project, destination.id)).rejects.toMatchObject({
+      code: 'DESTINATION_IN_USE',
+      details: { pipeline: pipeline.id },
+    });
     await expect(sources.delete(project, source.id)).rejects.toMatchObject({ code: 'SOURCE_IN_USE' });
     await pipelines.unpublish(project, pipeline.id);
     await destinations.delete(project, destination.id);
@@ -140,7 +169,10 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
     const second = await pipelines.create(project, 'second', definition);
     const publishSecond = (once: readonly string[]) =>
       pipelines.publish(project, second.id, { definition, feeds: [destination.id], once: new Set(once), by: admin });
-    await expect(publishSecond([destination.id])).rejects.toMatchObject({ code: 'DESTINATION_FED_TWICE', details: { pipeline: pipeline.id } });
+    await expect(publishSecond([destination.id])).rejects.toMatchObject({
+      code: 'DESTINATION_FED_TWICE',
+      details: { pipeline: pipeline.id },
+    });
     expect(await publishSecond([])).toBe(1);
   });
 
@@ -156,7 +188,9 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
     await keys.revoke(project, id);
     expect(await keys.grants([id])).toEqual([]);
     const { items } = await keys.list(project, { limit: 10 });
-    expect(items).toMatchObject([{ id, name: 'mine', source: source.id, lastUsedAt: expect.any(Date), revokedAt: expect.any(Date) }]);
+    expect(items).toMatchObject([
+      { id, name: 'mine', source: source.id, lastUsedAt: expect.any(Date), revokedAt: expect.any(Date) },
+    ]);
     expect(JSON.stringify(items)).not.toContain(key.split('_')[2]);
   });
 
@@ -168,7 +202,10 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
     const seen: string[] = [];
     let cursor: string | null = null;
     do {
-      const page: Awaited<ReturnType<ApiKeyRepository['list']>> = await keys.list(project, { limit: 2, cursor: cursor ?? undefined });
+      const page: Awaited<ReturnType<ApiKeyRepository['list']>> = await keys.list(project, {
+        limit: 2,
+        cursor: cursor ?? undefined,
+      });
       seen.push(...page.items.map(({ name }) => name));
       cursor = page.next_cursor;
     } while (cursor !== null);

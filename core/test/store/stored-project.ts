@@ -88,19 +88,39 @@ const source = (type: string) =>
         summary: 'Take events',
         responses: { 202: Type.Object({ ids: Type.Array(Type.Unknown()) }) },
       },
-      { name: 'settings', method: 'GET', path: `/${type}/settings`, summary: 'Say hello', responses: { 200: Type.Object({}) } },
+      {
+        name: 'settings',
+        method: 'GET',
+        path: `/${type}/settings`,
+        summary: 'Say hello',
+        responses: { 200: Type.Object({}) },
+      },
     ],
     credential: ({ headers, body }) => {
       const header = headers['authorization']?.replace(/^Bearer /, '');
-      return header ?? (typeof body === 'object' && body !== null && 'key' in body && typeof body['key'] === 'string' ? body['key'] : undefined);
+      return (
+        header ??
+        (typeof body === 'object' && body !== null && 'key' in body && typeof body['key'] === 'string'
+          ? body['key']
+          : undefined)
+      );
     },
     create: () => ({
       receive: ({ route, body }) => {
         if (route === 'settings') return { action: 'challenge', reply: { status: 200, body: { hello: true } } };
-        if (typeof body === 'object' && body !== null && 'reject' in body) return { action: 'reject', status: 400, code: 'NO_THANKS', message: 'Not that one.' };
+        if (typeof body === 'object' && body !== null && 'reject' in body)
+          return { action: 'reject', status: 400, code: 'NO_THANKS', message: 'Not that one.' };
         if (typeof body === 'object' && body !== null && 'explode' in body) throw new Error('a secret of the plugin');
-        if (typeof body === 'object' && body !== null && 'redirect' in body) return { action: 'challenge', reply: { status: 302, headers: { location: '/elsewhere' }, body: null } };
-        return { action: 'accept', drafts: Array.isArray(body) ? body : [body], reply: (results) => ({ status: 202, body: { ids: results.map((result) => (result.ok ? result.id : result.error.code)) } }) };
+        if (typeof body === 'object' && body !== null && 'redirect' in body)
+          return { action: 'challenge', reply: { status: 302, headers: { location: '/elsewhere' }, body: null } };
+        return {
+          action: 'accept',
+          drafts: Array.isArray(body) ? body : [body],
+          reply: (results) => ({
+            status: 202,
+            body: { ids: results.map((result) => (result.ok ? result.id : result.error.code)) },
+          }),
+        };
       },
     }),
   });
@@ -111,24 +131,40 @@ const destination = (type: string, ordering: 'none' | 'partition') =>
     title: type,
     summary: 'A destination for tests.',
     stability: 'stable',
-    config: Type.Object({ url: Type.Optional(Type.String({ format: 'uri' })), secret: Type.Optional(Secret()) }, { additionalProperties: false }),
+    config: Type.Object(
+      { url: Type.Optional(Type.String({ format: 'uri' })), secret: Type.Optional(Secret()) },
+      { additionalProperties: false },
+    ),
     configVersion: 1,
     examples: [{ title: 'Nothing to set', config: {} }],
     capabilities: { batch: { maxEvents: 1 }, concurrency: 1, ordering },
     create: () => ({ check: async () => ({ ok: true, message: 'It answers.' }), deliver: async () => new Map() }),
   });
 
-const plugin = (definition: Plugin['definition']): Plugin => ({ packageName: `test-${definition.type}`, version: '1.0.0', directory: '/', definition });
+const plugin = (definition: Plugin['definition']): Plugin => ({
+  packageName: `test-${definition.type}`,
+  version: '1.0.0',
+  directory: '/',
+  definition,
+});
 
 /** Definitions of plain type, as the registry holds them. */
 const erased = (definition: unknown): Plugin['definition'] => definition as Plugin['definition'];
 
 /** The registry of the tests: two sources, two stores and a hook that has a secret. */
-export const testRegistry = (types: readonly string[] = ['http', 'other', 'timescale', 'analytics', 'hook']): PluginRegistry =>
+export const testRegistry = (
+  types: readonly string[] = ['http', 'other', 'timescale', 'analytics', 'hook'],
+): PluginRegistry =>
   new PluginRegistry(
-    [erased(source('http')), erased(source('other')), erased(destination('timescale', 'partition')), erased(destination('analytics', 'partition')), erased(destination('hook', 'none'))]
+    [
+      erased(source('http')),
+      erased(source('other')),
+      erased(destination('timescale', 'partition')),
+      erased(destination('analytics', 'partition')),
+      erased(destination('hook', 'none')),
+    ]
       .filter(({ type }) => types.includes(type))
       .map(plugin),
   );
 
-export const testConfigs = (): PluginConfigs => new PluginConfigs(new SecretBox(Buffer.alloc(32, 7)));
+export const testConfigs = (): PluginConfigs => new PluginConfigs(new SecretBox(Buffer.alloc(32, 7)), () => null);

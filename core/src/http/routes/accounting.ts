@@ -15,11 +15,26 @@ export function accountingRoutes(app: Scope, plane: ControlPlane): void {
         params: InProject,
         response: answers({
           200: Type.Object({
-            accepted: Type.Integer({ minimum: 0, description: 'Events that the project has accepted since its log began.' }),
+            accepted: Type.Integer({
+              minimum: 0,
+              description: 'Events that the project has accepted since its log began.',
+            }),
             subscriptions: Type.Array(
               Type.Object(
-                { pipeline: Id, destination: Id, accepted: Count, delivered: Count, waiting: Count, filtered: Count, dead: Count, parked: Count },
-                { description: 'Since this pipeline began to deliver to this destination. `accepted` is the sum of the others.' },
+                {
+                  pipeline: Id,
+                  destination: Id,
+                  accepted: Count,
+                  delivered: Count,
+                  waiting: Count,
+                  filtered: Count,
+                  dead: Count,
+                  parked: Count,
+                },
+                {
+                  description:
+                    'Since this pipeline began to deliver to this destination. `accepted` is the sum of the others.',
+                },
               ),
             ),
           }),

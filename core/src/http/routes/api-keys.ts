@@ -30,7 +30,13 @@ export function apiKeyRoutes(app: Scope, { apiKeys, sources, keys }: ControlPlan
     '/projects/:project/api-keys',
     {
       config: { access: 'viewer' },
-      schema: { tags, summary: 'API keys, newest first, without their secrets', params: InProject, querystring: PageQuery, response: answers({ 200: listOf(Listed) }) },
+      schema: {
+        tags,
+        summary: 'API keys, newest first, without their secrets',
+        params: InProject,
+        querystring: PageQuery,
+        response: answers({ 200: listOf(Listed) }),
+      },
     },
     async (request) => {
       const page = await apiKeys.list(request.params.project, request.query);
@@ -48,16 +54,33 @@ export function apiKeyRoutes(app: Scope, { apiKeys, sources, keys }: ControlPlan
         params: InProject,
         body: strict({
           name: Type.String({ minLength: 1, maxLength: 100 }),
-          source: Type.Optional(Type.String({ format: 'uuid', description: 'The source that it lets events in through; the oldest of the project when left out.' })),
+          source: Type.Optional(
+            Type.String({
+              format: 'uuid',
+              description: 'The source that it lets events in through; the oldest of the project when left out.',
+            }),
+          ),
         }),
-        response: answers({ 201: Type.Object({ id: KeyId, name: Type.String(), source: Id, key: Type.String({ description: 'sy_<id>_<secret>' }) }) }),
+        response: answers({
+          201: Type.Object({
+            id: KeyId,
+            name: Type.String(),
+            source: Id,
+            key: Type.String({ description: 'sy_<id>_<secret>' }),
+          }),
+        }),
       },
     },
     async (request, reply) => {
       const { project } = request.params;
       const { name, source: wanted } = request.body;
       const source = wanted === undefined ? await sources.first(project) : await sources.get(project, wanted);
-      if (source === null) throw new SwitchyardError('REQUEST_INVALID', 'The project has no source that the key could belong to: make one first.', { place: 'body', field: 'source' });
+      if (source === null)
+        throw new SwitchyardError(
+          'REQUEST_INVALID',
+          'The project has no source that the key could belong to: make one first.',
+          { place: 'body', field: 'source' },
+        );
       const { id, key } = await apiKeys.create(project, source.id, name);
       keys.forget();
       return reply.code(201).send({ id, name, source: source.id, key });

@@ -14,7 +14,10 @@ export function authRoutes(app: Scope, { users, tokens }: ControlPlane): void {
       schema: {
         tags: ['auth'],
         summary: 'Get an access token for an email and a password',
-        body: strict({ email: Type.String({ minLength: 3, maxLength: 320 }), password: Type.String({ minLength: 1, maxLength: 1000 }) }),
+        body: strict({
+          email: Type.String({ minLength: 3, maxLength: 320 }),
+          password: Type.String({ minLength: 1, maxLength: 1000 }),
+        }),
         response: answers({
           200: Type.Object({
             access_token: Type.String(),

@@ -6,7 +6,9 @@ import { Id, InProject, Time, answers, listOf, pageQuery, strict } from '../sche
 
 const Letter = Type.Object({
   id: Id,
-  state: Type.Union([Type.Literal('dead'), Type.Literal('parked')], { description: '`dead`: delivery failed for good. `parked`: put aside before it was tried.' }),
+  state: Type.Union([Type.Literal('dead'), Type.Literal('parked')], {
+    description: '`dead`: delivery failed for good. `parked`: put aside before it was tried.',
+  }),
   event: Type.Unknown({ description: 'As it came in, before any transform.' }),
   destination: Id,
   stage: Type.String({ description: 'Where on its way it failed: a transform node or the delivery.' }),
@@ -42,13 +44,21 @@ export function deadLetterRoutes(app: Scope, { deadLetters, engine }: ControlPla
         tags,
         summary: 'Events that a destination did not get and that nobody is trying to deliver, newest first',
         params: InProject,
-        querystring: pageQuery({ destination: Type.Optional(Id), error_code: Type.Optional(Code), event_name: Type.Optional(EventName) }),
+        querystring: pageQuery({
+          destination: Type.Optional(Id),
+          error_code: Type.Optional(Code),
+          event_name: Type.Optional(EventName),
+        }),
         response: answers({ 200: listOf(Letter) }),
       },
     },
     async (request) => {
       const { destination, error_code: errorCode, event_name: eventName, limit, cursor } = request.query;
-      const page = await deadLetters.list(request.params.project, { destination, errorCode, eventName }, { limit, cursor });
+      const page = await deadLetters.list(
+        request.params.project,
+        { destination, errorCode, eventName },
+        { limit, cursor },
+      );
       return { items: page.items.map(shown), next_cursor: page.next_cursor };
     },
   );
@@ -70,7 +80,9 @@ export function deadLetterRoutes(app: Scope, { deadLetters, engine }: ControlPla
         response: answers({
           200: Type.Object({
             matched: Type.Integer({ description: 'Dead letters that the conditions name.' }),
-            replayed: Type.Integer({ description: 'Those of them that are on their way again: not those whose destination is gone.' }),
+            replayed: Type.Integer({
+              description: 'Those of them that are on their way again: not those whose destination is gone.',
+            }),
           }),
         }),
       },
@@ -78,7 +90,11 @@ export function deadLetterRoutes(app: Scope, { deadLetters, engine }: ControlPla
     async (request) => {
       const { ids, destination, filter = {}, dry_run: dryRun = false } = request.body;
       const { project } = request.params;
-      const result = await deadLetters.replay(project, { ids, destination, errorCode: filter.error_code, eventName: filter.event_name }, dryRun);
+      const result = await deadLetters.replay(
+        project,
+        { ids, destination, errorCode: filter.error_code, eventName: filter.event_name },
+        dryRun,
+      );
       if (result.replayed > 0) engine.wakeRetries(project);
       return result;
     },

@@ -2,17 +2,38 @@ import { randomUUIDv7 } from 'node:crypto';
 import { Type } from 'typebox';
 import type { StoredInstance } from '../../store/instances.ts';
 import { apply, type ControlPlane, type Scope } from '../plane.ts';
-import { Id, InProject, Name, NoContent, OneInProject, PageQuery, PluginConfig, Time, answers, listOf, strict } from '../schemas.ts';
+import {
+  Id,
+  InProject,
+  Name,
+  NoContent,
+  OneInProject,
+  PageQuery,
+  PluginConfig,
+  Time,
+  answers,
+  listOf,
+  strict,
+} from '../schemas.ts';
 import { shownConfig } from '../shown-config.ts';
 
 const Status = Type.Object(
   {
-    state: Type.Union([Type.Literal('active'), Type.Literal('idle'), Type.Literal('disabled'), Type.Literal('opening'), Type.Literal('paused')]),
+    state: Type.Union([
+      Type.Literal('active'),
+      Type.Literal('idle'),
+      Type.Literal('disabled'),
+      Type.Literal('opening'),
+      Type.Literal('paused'),
+    ]),
     code: Type.Optional(Type.String()),
     reason: Type.Optional(Type.String()),
     next_attempt_at: Type.Optional(Time),
   },
-  { description: 'Whether it gets events at the moment, and if not, why. `idle`: no published pipeline delivers to it. `paused`: its events wait in the log.' },
+  {
+    description:
+      'Whether it gets events at the moment, and if not, why. `idle`: no published pipeline delivers to it. `paused`: its events wait in the log.',
+  },
 );
 
 const Destination = Type.Object({
@@ -29,7 +50,12 @@ const Destination = Type.Object({
 const Check = Type.Object({
   ok: Type.Boolean(),
   message: Type.String({ description: 'What was tried and what came back.' }),
-  exchange: Type.Optional(Type.Object({ request: Type.String(), response: Type.Optional(Type.Object({ status: Type.Integer(), body: Type.String() })) })),
+  exchange: Type.Optional(
+    Type.Object({
+      request: Type.String(),
+      response: Type.Optional(Type.Object({ status: Type.Integer(), body: Type.String() })),
+    }),
+  ),
 });
 
 /** A person waits for "test connection". */
@@ -54,7 +80,13 @@ export function destinationRoutes(app: Scope, plane: ControlPlane): void {
     '/projects/:project/destinations',
     {
       config: { access: 'viewer' },
-      schema: { tags, summary: 'Destinations, oldest first', params: InProject, querystring: PageQuery, response: answers({ 200: listOf(Destination) }) },
+      schema: {
+        tags,
+        summary: 'Destinations, oldest first',
+        params: InProject,
+        querystring: PageQuery,
+        response: answers({ 200: listOf(Destination) }),
+      },
     },
     async (request) => {
       const page = await destinations.list(request.params.project, request.query);
@@ -70,7 +102,12 @@ export function destinationRoutes(app: Scope, plane: ControlPlane): void {
         tags,
         summary: 'Make a destination; it gets events once a published pipeline delivers to it',
         params: InProject,
-        body: strict({ name: Name, type: Type.String({ minLength: 1, maxLength: 64 }), config: Type.Optional(PluginConfig), enabled: Type.Optional(Type.Boolean()) }),
+        body: strict({
+          name: Name,
+          type: Type.String({ minLength: 1, maxLength: 64 }),
+          config: Type.Optional(PluginConfig),
+          enabled: Type.Optional(Type.Boolean()),
+        }),
         response: answers({ 201: Destination }),
       },
     },
@@ -87,7 +124,10 @@ export function destinationRoutes(app: Scope, plane: ControlPlane): void {
 
   app.get(
     '/projects/:project/destinations/:id',
-    { config: { access: 'viewer' }, schema: { tags, summary: 'One destination', params: OneInProject, response: answers({ 200: Destination }) } },
+    {
+      config: { access: 'viewer' },
+      schema: { tags, summary: 'One destination', params: OneInProject, response: answers({ 200: Destination }) },
+    },
     async (request) => shown(await destinations.get(request.params.project, request.params.id)),
   );
 
@@ -97,9 +137,14 @@ export function destinationRoutes(app: Scope, plane: ControlPlane): void {
       config: { access: 'developer' },
       schema: {
         tags,
-        summary: 'Change the name, the configuration (as a whole) or whether it is enabled; a disabled destination keeps its events waiting',
+        summary:
+          'Change the name, the configuration (as a whole) or whether it is enabled; a disabled destination keeps its events waiting',
         params: OneInProject,
-        body: strict({ name: Type.Optional(Name), config: Type.Optional(PluginConfig), enabled: Type.Optional(Type.Boolean()) }),
+        body: strict({
+          name: Type.Optional(Name),
+          config: Type.Optional(PluginConfig),
+          enabled: Type.Optional(Type.Boolean()),
+        }),
         response: answers({ 200: Destination }),
       },
     },
@@ -109,7 +154,10 @@ export function destinationRoutes(app: Scope, plane: ControlPlane): void {
       const stored = await destinations.update(project, id, (before) => ({
         name,
         enabled,
-        config: config === undefined ? before.config : configs.accept(registry.get('destination', before.type).definition, config, id, before.config),
+        config:
+          config === undefined
+            ? before.config
+            : configs.accept(registry.get('destination', before.type).definition, config, id, before.config),
       }));
       await apply(plane, project);
       return shown(stored);
@@ -120,7 +168,12 @@ export function destinationRoutes(app: Scope, plane: ControlPlane): void {
     '/projects/:project/destinations/:id',
     {
       config: { access: 'developer' },
-      schema: { tags, summary: 'Delete a destination; refused while a published pipeline delivers to it', params: OneInProject, response: answers({ 204: NoContent }) },
+      schema: {
+        tags,
+        summary: 'Delete a destination; refused while a published pipeline delivers to it',
+        params: OneInProject,
+        response: answers({ 204: NoContent }),
+      },
     },
     async (request, reply) => {
       const { project, id } = request.params;
@@ -134,7 +187,12 @@ export function destinationRoutes(app: Scope, plane: ControlPlane): void {
     '/projects/:project/destinations/:id/check',
     {
       config: { access: 'developer' },
-      schema: { tags, summary: 'Test the connection with the stored configuration; a failed test is an answer, not an error', params: OneInProject, response: answers({ 200: Check }) },
+      schema: {
+        tags,
+        summary: 'Test the connection with the stored configuration; a failed test is an answer, not an error',
+        params: OneInProject,
+        response: answers({ 200: Check }),
+      },
     },
     async (request) => {
       const { project, id } = request.params;

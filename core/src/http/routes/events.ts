@@ -32,7 +32,8 @@ export function eventRoutes(app: Scope, { running }: ControlPlane): void {
       },
     },
     async (request) => {
-      const query = (await running.query(request.params.project)) ?? unsupported('list events: add an archive to the project');
+      const query =
+        (await running.query(request.params.project)) ?? unsupported('list events: add an archive to the project');
       const { items, next_cursor } = await asking(query(request.query, AbortSignal.timeout(QUERY_MS)));
       return { items: [...items], next_cursor };
     },
@@ -49,7 +50,11 @@ export function eventRoutes(app: Scope, { running }: ControlPlane): void {
       const query = (await running.query(project)) ?? unsupported('find events: add an archive to the project');
       const { items } = await asking(query({ id, limit: 1 }, AbortSignal.timeout(QUERY_MS)));
       const [event] = items;
-      if (event === undefined) throw new SwitchyardError('NOT_FOUND', 'There is no such event in the archive. One that was accepted a moment ago may still be on its way.');
+      if (event === undefined)
+        throw new SwitchyardError(
+          'NOT_FOUND',
+          'There is no such event in the archive. One that was accepted a moment ago may still be on its way.',
+        );
       return event;
     },
   );
@@ -72,7 +77,8 @@ export function eventRoutes(app: Scope, { running }: ControlPlane): void {
       },
     },
     async (request) => {
-      const series = (await running.series(request.params.project)) ?? unsupported('count events: add one that keeps counts');
+      const series =
+        (await running.series(request.params.project)) ?? unsupported('count events: add one that keeps counts');
       const points = await asking(series(request.query, AbortSignal.timeout(QUERY_MS)));
       return { items: [...points], next_cursor: null };
     },
@@ -88,9 +94,20 @@ async function asking<Result>(result: Promise<Result>): Promise<Result> {
   try {
     return await result;
   } catch (error) {
-    if (isDeliveryError(error)) throw new SwitchyardError(error.kind === 'permanent' ? 'REQUEST_INVALID' : 'STORE_UNAVAILABLE', error.message, { code: error.code }, { cause: error });
+    if (isDeliveryError(error))
+      throw new SwitchyardError(
+        error.kind === 'permanent' ? 'REQUEST_INVALID' : 'STORE_UNAVAILABLE',
+        error.message,
+        { code: error.code },
+        { cause: error },
+      );
     if (error instanceof Error && error.name === 'TimeoutError') {
-      throw new SwitchyardError('STORE_UNAVAILABLE', `The query took longer than ${QUERY_MS / 1000} s: narrow it with "from" and "to".`, undefined, { cause: error });
+      throw new SwitchyardError(
+        'STORE_UNAVAILABLE',
+        `The query took longer than ${QUERY_MS / 1000} s: narrow it with "from" and "to".`,
+        undefined,
+        { cause: error },
+      );
     }
     throw error;
   }

@@ -3,7 +3,20 @@ import type { StoredPipeline } from '../../store/pipelines.ts';
 import type { PipelineDefinition } from '../../pipeline/definition.ts';
 import { callerOf } from '../access.ts';
 import { apply, type ControlPlane, type Scope } from '../plane.ts';
-import { Definition, Id, InProject, Name, NoContent, OneInProject, PageQuery, Time, answers, listOf, orNull, strict } from '../schemas.ts';
+import {
+  Definition,
+  Id,
+  InProject,
+  Name,
+  NoContent,
+  OneInProject,
+  PageQuery,
+  Time,
+  answers,
+  listOf,
+  orNull,
+  strict,
+} from '../schemas.ts';
 
 const Pipeline = Type.Object({
   id: Id,
@@ -35,7 +48,16 @@ export function pipelineRoutes(app: Scope, plane: ControlPlane): void {
 
   app.get(
     '/projects/:project/pipelines',
-    { config: { access: 'viewer' }, schema: { tags, summary: 'Pipelines, oldest first', params: InProject, querystring: PageQuery, response: answers({ 200: listOf(Pipeline) }) } },
+    {
+      config: { access: 'viewer' },
+      schema: {
+        tags,
+        summary: 'Pipelines, oldest first',
+        params: InProject,
+        querystring: PageQuery,
+        response: answers({ 200: listOf(Pipeline) }),
+      },
+    },
     async (request) => {
       const page = await pipelines.list(request.params.project, request.query);
       return { items: page.items.map(shown), next_cursor: page.next_cursor };
@@ -62,7 +84,10 @@ export function pipelineRoutes(app: Scope, plane: ControlPlane): void {
 
   app.get(
     '/projects/:project/pipelines/:id',
-    { config: { access: 'viewer' }, schema: { tags, summary: 'One pipeline', params: OneInProject, response: answers({ 200: Pipeline }) } },
+    {
+      config: { access: 'viewer' },
+      schema: { tags, summary: 'One pipeline', params: OneInProject, response: answers({ 200: Pipeline }) },
+    },
     async (request) => shown(await pipelines.get(request.params.project, request.params.id)),
   );
 
@@ -98,7 +123,12 @@ export function pipelineRoutes(app: Scope, plane: ControlPlane): void {
       const definition = (await pipelines.get(project, id)).draft as PipelineDefinition;
       await plane.definitions.check(definition, project);
       const feeds = definition.nodes.flatMap((node) => (node.kind === 'destination' ? [node.destination] : []));
-      const version = await pipelines.publish(project, id, { definition, feeds, once: await countedOnce(plane, project, feeds), by: callerOf(request).id });
+      const version = await pipelines.publish(project, id, {
+        definition,
+        feeds,
+        once: await countedOnce(plane, project, feeds),
+        by: callerOf(request).id,
+      });
       await apply(plane, project);
       return { version };
     },
@@ -108,7 +138,12 @@ export function pipelineRoutes(app: Scope, plane: ControlPlane): void {
     '/projects/:project/pipelines/:id/unpublish',
     {
       config: { access: 'developer' },
-      schema: { tags, summary: 'Stop a pipeline; its draft and its versions stay', params: OneInProject, response: answers({ 200: Pipeline }) },
+      schema: {
+        tags,
+        summary: 'Stop a pipeline; its draft and its versions stay',
+        params: OneInProject,
+        response: answers({ 200: Pipeline }),
+      },
     },
     async (request) => {
       const { project, id } = request.params;
@@ -122,7 +157,13 @@ export function pipelineRoutes(app: Scope, plane: ControlPlane): void {
     '/projects/:project/pipelines/:id/versions',
     {
       config: { access: 'viewer' },
-      schema: { tags, summary: 'Everything that was ever published, newest first', params: OneInProject, querystring: PageQuery, response: answers({ 200: listOf(Version) }) },
+      schema: {
+        tags,
+        summary: 'Everything that was ever published, newest first',
+        params: OneInProject,
+        querystring: PageQuery,
+        response: answers({ 200: listOf(Version) }),
+      },
     },
     async (request) => {
       const page = await pipelines.versions(request.params.project, request.params.id, request.query);
@@ -142,7 +183,12 @@ export function pipelineRoutes(app: Scope, plane: ControlPlane): void {
     '/projects/:project/pipelines/:id',
     {
       config: { access: 'developer' },
-      schema: { tags, summary: 'Stop a pipeline and delete it with its versions', params: OneInProject, response: answers({ 204: NoContent }) },
+      schema: {
+        tags,
+        summary: 'Stop a pipeline and delete it with its versions',
+        params: OneInProject,
+        response: answers({ 204: NoContent }),
+      },
     },
     async (request, reply) => {
       const { project, id } = request.params;
@@ -157,7 +203,11 @@ export function pipelineRoutes(app: Scope, plane: ControlPlane): void {
  * The destinations that count every event once, whichever pipeline brings it: stores, which take a partition in its order. A second pipeline's copy would
  * be dropped there as a repeat, whatever its transforms made of it.
  */
-async function countedOnce({ destinations, registry }: ControlPlane, project: string, ids: readonly string[]): Promise<ReadonlySet<string>> {
+async function countedOnce(
+  { destinations, registry }: ControlPlane,
+  project: string,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
   const once = new Set<string>();
   for (const id of ids) {
     const { type } = await destinations.get(project, id);

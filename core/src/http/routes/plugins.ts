@@ -19,7 +19,17 @@ const Plugin = Type.Object({
 export function pluginRoutes(app: Scope, { registry }: ControlPlane): void {
   app.get(
     '/plugins',
-    { config: { access: 'user' }, schema: { tags: ['plugins'], summary: 'Every installed plugin, with the schema of its configuration', response: answers({ 200: listOf(Plugin) }) } },
-    () => ({ items: registry.list().map((plugin) => ({ ...plugin, examples: [...plugin.examples] })), next_cursor: null }),
+    {
+      config: { access: 'user' },
+      schema: {
+        tags: ['plugins'],
+        summary: 'Every installed plugin, with the schema of its configuration',
+        response: answers({ 200: listOf(Plugin) }),
+      },
+    },
+    () => ({
+      items: registry.list().map((plugin) => ({ ...plugin, examples: [...plugin.examples] })),
+      next_cursor: null,
+    }),
   );
 }

@@ -7,7 +7,9 @@ import { Id, PageQuery, answers, listOf, strict } from '../schemas.ts';
 const Membership = Type.Object({
   id: Id,
   name: Type.String(),
-  role: Type.Union([Type.Literal('admin'), Type.Literal('developer'), Type.Literal('viewer')], { description: 'Yours, in this project.' }),
+  role: Type.Union([Type.Literal('admin'), Type.Literal('developer'), Type.Literal('viewer')], {
+    description: 'Yours, in this project.',
+  }),
 });
 
 export function projectRoutes(app: Scope, plane: ControlPlane): void {
@@ -16,7 +18,15 @@ export function projectRoutes(app: Scope, plane: ControlPlane): void {
 
   app.get(
     '/projects',
-    { config: { access: 'user' }, schema: { tags, summary: 'The projects that you are a member of', querystring: PageQuery, response: answers({ 200: listOf(Membership) }) } },
+    {
+      config: { access: 'user' },
+      schema: {
+        tags,
+        summary: 'The projects that you are a member of',
+        querystring: PageQuery,
+        response: answers({ 200: listOf(Membership) }),
+      },
+    },
     async (request) => {
       const page = await projects.listOf(callerOf(request).id, request.query);
       return { items: [...page.items], next_cursor: page.next_cursor };
@@ -35,7 +45,11 @@ export function projectRoutes(app: Scope, plane: ControlPlane): void {
       },
     },
     async (request, reply) => {
-      const project = await projects.create({ name: request.body.name, owner: callerOf(request).id, source: defaultSource(registry, configs) });
+      const project = await projects.create({
+        name: request.body.name,
+        owner: callerOf(request).id,
+        source: defaultSource(registry, configs),
+      });
       return reply.code(201).send(project);
     },
   );

@@ -2,10 +2,30 @@ import { randomUUIDv7 } from 'node:crypto';
 import { Type } from 'typebox';
 import type { StoredInstance } from '../../store/instances.ts';
 import { apply, type ControlPlane, type Scope } from '../plane.ts';
-import { Id, InProject, Name, NoContent, OneInProject, PageQuery, PluginConfig, Time, answers, listOf, strict } from '../schemas.ts';
+import {
+  Id,
+  InProject,
+  Name,
+  NoContent,
+  OneInProject,
+  PageQuery,
+  PluginConfig,
+  Time,
+  answers,
+  listOf,
+  strict,
+} from '../schemas.ts';
 import { shownConfig } from '../shown-config.ts';
 
-const Source = Type.Object({ id: Id, name: Type.String(), type: Type.String(), config: PluginConfig, enabled: Type.Boolean(), created_at: Time, updated_at: Time });
+const Source = Type.Object({
+  id: Id,
+  name: Type.String(),
+  type: Type.String(),
+  config: PluginConfig,
+  enabled: Type.Boolean(),
+  created_at: Time,
+  updated_at: Time,
+});
 
 export function sourceRoutes(app: Scope, plane: ControlPlane): void {
   const { sources, registry, configs, keys } = plane;
@@ -28,7 +48,16 @@ export function sourceRoutes(app: Scope, plane: ControlPlane): void {
 
   app.get(
     '/projects/:project/sources',
-    { config: { access: 'viewer' }, schema: { tags, summary: 'Sources, oldest first', params: InProject, querystring: PageQuery, response: answers({ 200: listOf(Source) }) } },
+    {
+      config: { access: 'viewer' },
+      schema: {
+        tags,
+        summary: 'Sources, oldest first',
+        params: InProject,
+        querystring: PageQuery,
+        response: answers({ 200: listOf(Source) }),
+      },
+    },
     async (request) => {
       const page = await sources.list(request.params.project, request.query);
       return { items: page.items.map(shown), next_cursor: page.next_cursor };
@@ -43,7 +72,12 @@ export function sourceRoutes(app: Scope, plane: ControlPlane): void {
         tags,
         summary: 'Make a source',
         params: InProject,
-        body: strict({ name: Name, type: Type.String({ minLength: 1, maxLength: 64 }), config: Type.Optional(PluginConfig), enabled: Type.Optional(Type.Boolean()) }),
+        body: strict({
+          name: Name,
+          type: Type.String({ minLength: 1, maxLength: 64 }),
+          config: Type.Optional(PluginConfig),
+          enabled: Type.Optional(Type.Boolean()),
+        }),
         response: answers({ 201: Source }),
       },
     },
@@ -60,7 +94,10 @@ export function sourceRoutes(app: Scope, plane: ControlPlane): void {
 
   app.get(
     '/projects/:project/sources/:id',
-    { config: { access: 'viewer' }, schema: { tags, summary: 'One source', params: OneInProject, response: answers({ 200: Source }) } },
+    {
+      config: { access: 'viewer' },
+      schema: { tags, summary: 'One source', params: OneInProject, response: answers({ 200: Source }) },
+    },
     async (request) => shown(await sources.get(request.params.project, request.params.id)),
   );
 
@@ -72,7 +109,11 @@ export function sourceRoutes(app: Scope, plane: ControlPlane): void {
         tags,
         summary: 'Change the name, the configuration (as a whole) or whether it is enabled',
         params: OneInProject,
-        body: strict({ name: Type.Optional(Name), config: Type.Optional(PluginConfig), enabled: Type.Optional(Type.Boolean()) }),
+        body: strict({
+          name: Type.Optional(Name),
+          config: Type.Optional(PluginConfig),
+          enabled: Type.Optional(Type.Boolean()),
+        }),
         response: answers({ 200: Source }),
       },
     },
@@ -82,7 +123,10 @@ export function sourceRoutes(app: Scope, plane: ControlPlane): void {
       const stored = await sources.update(project, id, (before) => ({
         name,
         enabled,
-        config: config === undefined ? before.config : configs.accept(registry.get('source', before.type).definition, config, id, before.config),
+        config:
+          config === undefined
+            ? before.config
+            : configs.accept(registry.get('source', before.type).definition, config, id, before.config),
       }));
       await changed(project);
       return shown(stored);
@@ -93,7 +137,12 @@ export function sourceRoutes(app: Scope, plane: ControlPlane): void {
     '/projects/:project/sources/:id',
     {
       config: { access: 'developer' },
-      schema: { tags, summary: 'Delete a source and its API keys; refused while a published pipeline reads from it', params: OneInProject, response: answers({ 204: NoContent }) },
+      schema: {
+        tags,
+        summary: 'Delete a source and its API keys; refused while a published pipeline reads from it',
+        params: OneInProject,
+        response: answers({ 204: NoContent }),
+      },
     },
     async (request, reply) => {
       const { project, id } = request.params;

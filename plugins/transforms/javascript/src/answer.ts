@@ -131,13 +131,15 @@ function faultOfText(text: string): string | null {
   return text.isWellFormed() ? null : 'The returned event has a text with half a surrogate pair in it.';
 }
 
+const rawJSON: (text: string) => unknown = Reflect.get(JSON, 'rawJSON');
+
 /** As `JSON.parse`, but a number that a double cannot hold keeps its digits. */
 function parseExactly(text: string): unknown {
   if (!LONG_NUMBER.test(text)) return JSON.parse(text);
   const revive = (_key: string, value: unknown, context?: { readonly source?: string }): unknown => {
     const source = context?.source;
     if (typeof value !== 'number' || source === undefined || source.length < 16) return value;
-    return String(value) === source ? value : JSON.rawJSON(source);
+    return String(value) === source ? value : rawJSON(source);
   };
   return JSON.parse(text, revive);
 }

@@ -54,14 +54,18 @@ describe('what the function returns', () => {
     expect(await outcomeOf('const f = () => null; export { f as default };')).toMatchObject({ action: 'drop' });
   });
 
-  it('keeps the digits of numbers that a double cannot hold', async () => {
-    const event = {
-      ...anEvent('e'),
-      metadata: { big: (JSON as unknown as { rawJSON(text: string): null }).rawJSON('12345678901234567890') },
-    };
-    const outcome = await outcomeOf('export default (event) => ({ ...event, event_name: "x" })', event);
-    expect(JSON.stringify(outcome)).toContain('"big":12345678901234567890');
-  });
+  it.each(['12345678901234567890', '1234567890.12345678', '-0.12345678901234567890'])(
+    'keeps the digits of %s, which a double cannot hold',
+    async (digits) => {
+      const rawJSON: (text: string) => null = Reflect.get(JSON, 'rawJSON');
+      const event = { ...anEvent('e'), metadata: { big: rawJSON(digits), small: 1.5 } };
+      const outcome = await outcomeOf(
+        'export default (event) => { event.metadata.small += 1; return { ...event, event_name: "x" }; }',
+        event,
+      );
+      expect(JSON.stringify(outcome)).toContain(`{"big":${digits},"small":2.5}`);
+    },
+  );
 
   it.each([
     ['a number', '1', /is number; return an event, an array of events, or null/],

@@ -29,7 +29,7 @@ export interface Harness {
 export function createHarness(limits: HarnessLimits): Harness {
   'use strict';
   const { parse, stringify } = JSON;
-  const rawJSON = Reflect.get(JSON, 'rawJSON');
+  const rawJSON: (text: string) => unknown = Reflect.get(JSON, 'rawJSON');
   const { apply, deleteProperty, defineProperty } = Reflect;
   const { isArray } = Array;
   const { now } = Date;
@@ -191,11 +191,22 @@ export function createHarness(limits: HarnessLimits): Harness {
     stop = 'end';
   };
 
-  /** A number whose digits a double would change keeps them: it stands in the event as `JSON.rawJSON`. */
+  /** How many digits of a number mean something: without leading zeros and exponent. */
+  const significant = (source: string): number => {
+    let digits = 0;
+    for (let at = 0; at < source.length; at += 1) {
+      const char = source[at] ?? '';
+      if (char === 'e' || char === 'E') break;
+      if (char >= '0' && char <= '9' && (digits > 0 || char !== '0')) digits += 1;
+    }
+    return digits;
+  };
+
+  /** A number whose digits a double would change keeps them: it stands in the event as `JSON.rawJSON`, as it does everywhere. */
   const exactly = (_key: string, value: unknown, context?: { readonly source?: string }): unknown => {
     const source = context?.source;
     if (typeof value !== 'number' || source === undefined || source.length < 16) return value;
-    return `${value}` === source ? value : rawJSON(source);
+    return `${value}` === source || significant(source) < 16 ? value : rawJSON(source);
   };
 
   const logger =

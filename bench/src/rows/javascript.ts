@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto';
+import type { Event } from '@switchyard/plugin-sdk';
+import { calls, freeze, loadPlugins, openPluginHost } from '../core.ts';
+import { eventOf, metadataOf } from '../events.ts';
+import { timed } from '../measure.ts';
+import type { Row, Sample, Suite } from '../row.ts';
+
+/** What core hands to the transform at once, and how many partitions do so side by side. */
+const BATCH = 200;
+const PARTITIONS = 4;
+const BATCHES_PER_PARTITION = 25;
+const DEADLINE_MS = 30_000;
+
+const CODE = `export default function transform(event) {
+  if (event.user_id === 'nobody') return null;
+  return { ...event, metadata: { ...event.metadata, total_cents: Math.round((event.metadata.total ?? 0) * 100), seen_by: 'bench' } };
+}
+`;
+
+type Transform = (event: Event) => Event | null;
+
+/**
+ * User code in its sandbox, from event objects to event objects, against the same function in this process between JSON.parse and JSON.stringify of the same batches. The bare
+ * side gets its text for nothing and keeps its answer as text: that is two of the four conversions, and no process in between.
+ */
+export const javascript: Suite = {
+  rows: ['javascript-150', 'javascript-600'],
+  async open(room, wanted) {
+    const { definition } = (await loadPlugins()).get('transform', 'javascript');
+    const host = await openPluginHost({});
+    const instance = host.transform(definition, { project: randomUUID(), id: randomUUID(), name: 'bench' }, { code: CODE });
+    room.onClose(() => instance.close(DEADLINE_MS));
+    instance.start();
+    await instance.ready;
+    const { apply } = await calls();
+    const { deepFreeze } = await freeze();
+    const signal = new AbortController().signal;
+    const native = ((await import(`data:text/javascript,${encodeURIComponent(CODE)}`)) as { readonly default: Transform }).default;
+    const count = PARTITIONS * BATCHES_PER_PARTITION * BATCH;
+
+    const rowOf = (name: string, bytes: number, makeEvent: (index: number) => Event): Row => {
+      const batch = Array.from({ length: BATCH }, (_, index) => deepFreeze(makeEvent(index)));
+      const text = JSON.stringify(batch);
+      const partition = async (): Promise<void> => {
+        for (let turn = 0; turn < BATCHES_PER_PARTITION; turn += 1) {
+          const result = await apply(instance, batch, { signal, deadlineMs: DEADLINE_MS });
+          if (!result.ok || result.value.get(batch[0]?.id ?? '')?.action !== 'emit') throw new Error(`The transform did not emit: ${JSON.stringify(result).slice(0, 500)}`);
+        }
+      };
+      const bare = (): void => {
+        for (let turn = 0; turn < PARTITIONS * BATCHES_PER_PARTITION; turn += 1) {
+          const made = (JSON.parse(text) as Event[]).map(native);
+          if (JSON.stringify(made).length < text.length) throw new Error('The function did not do its work.');
+        }
+      };
+      return {
+        name,
+        title: `JS transform: batches of ${BATCH}, events of ${bytes} bytes`,
+        unit: 'events',
+        target: 0.25,
+        sides: {
+          ours: (): Promise<Sample> => timed(count, () => Promise.all(Array.from({ length: PARTITIONS }, partition))),
+          bare: (): Promise<Sample> =>
+            timed(count, () => {
+              bare();
+              return Promise.resolve();
+            }),
+        },
+      };
+    };
+    // An envelope alone is more than 150 bytes with its UUIDs spelled out; the small event has short ones and no context to speak of.
+    const rows = [rowOf('javascript-150', 150, smallEvent), rowOf('javascript-600', 600, (index) => eventOf(index, metadataOf(340)))];
+    return rows.filter(({ name }) => wanted.includes(name));
+  },
+};
+
+function smallEvent(index: number): Event {
+  return { ...eventOf(index, {}), event_name: 'page', context: { ip_address: null, user_agent: null } };
+}
