@@ -58,9 +58,9 @@ export class Harness {
     readonly schedule: readonly number[],
   ) {}
 
-  static async open(plugins: readonly AnyDefinition[], schedule: readonly number[] = [20, 20, 20]): Promise<Harness> {
+  static async open(plugins: readonly AnyDefinition[], schedule: readonly number[] = [20, 20, 20], databaseUrl?: string): Promise<Harness> {
     const folder = await aFolder();
-    const database = await openDatabase({ dataDir: folder.path, logger: createLogger('silent') });
+    const database = await openDatabase({ databaseUrl, dataDir: folder.path, logger: createLogger('silent') });
     await migrateToLatest(database.db);
     const harness = new Harness(folder, database, plugins, schedule);
     await database.db.insertInto('projects').values({ id: harness.project, name: 'test', partitions: 2 }).execute();
