@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import path from 'node:path';
+import type { DeliveryBatch, DeliveryOutcomes, Event, TransformOutcomes } from '@switchyard/plugin-sdk';
 
 /**
  * The one door to the inside of core. Core exports its main module only, because nobody but a benchmark has a reason to take a room out of the house: so rows that
@@ -23,18 +25,26 @@ type CallsModule = typeof import('../../core/src/plugin-host/calls.ts');
 type FreezeModule = typeof import('../../core/src/event/freeze.ts');
 
 export type LogRecord = import('../../core/src/log/event-log.ts').LogRecord;
-export type PluginHost = import('../../core/src/plugin-host/host.ts').PluginHost;
-export type PluginRegistry = import('../../core/src/plugin-host/registry.ts').PluginRegistry;
-export type HttpClientHandle = import('../../core/src/egress/client.ts').HttpClientHandle;
+type PluginRegistry = import('../../core/src/plugin-host/registry.ts').PluginRegistry;
+type HttpClientHandle = import('../../core/src/egress/client.ts').HttpClientHandle;
 export type OpenDatabase = import('../../core/src/store/database.ts').OpenDatabase<Database>;
+type Result<Value> = import('../../core/src/plugin-host/failure.ts').CallResult<Value>;
 type Database = import('../../core/src/store/schema.ts').Database;
+
+/** Longer than anything that is measured takes. */
+const DEADLINE_MS = 60_000;
+
+/** Plugins that are open, called as the delivery engine calls them. */
+export interface RunningPlugins {
+  destination(type: string, config: object, project?: string): Promise<{ deliver(batch: DeliveryBatch): Promise<Result<DeliveryOutcomes>>; close(): Promise<boolean> }>;
+  transform(type: string, config: object): Promise<{ apply(batch: readonly Event[]): Promise<Result<TransformOutcomes>>; close(): Promise<boolean> }>;
+}
 
 async function load<Module>(name: string): Promise<Module> {
   return (await import(path.join(core, 'dist', `${name}.js`))) as Module;
 }
 
 export const embeddedLog = (): Promise<EmbeddedLogModule> => load('log/embedded/embedded-log');
-export const calls = (): Promise<CallsModule> => load('plugin-host/calls');
 export const freeze = (): Promise<FreezeModule> => load('event/freeze');
 
 export async function quietLogger(): Promise<ReturnType<LoggerModule['createLogger']>> {
@@ -58,8 +68,8 @@ export async function openHttpClient(): Promise<HttpClientHandle> {
   return (await load<ClientModule>('egress/client')).createHttpClient({ allow: ['127.0.0.0/8'] });
 }
 
-/** Runs plugins as the router does: contained calls, the same context. A door that is not given must not be used by the plugin. */
-export async function openPluginHost(doors: { readonly http?: HttpClientHandle; readonly database?: OpenDatabase }): Promise<PluginHost> {
+/** Runs plugins as the router does: contained calls, sealed secrets, the same context. A door that is not given must not be used by the plugin. */
+export async function openPluginHost(doors: { readonly http?: HttpClientHandle; readonly database?: OpenDatabase }): Promise<RunningPlugins> {
   const { PluginConfigs } = await load<ConfigModule>('plugin-host/config');
   const { SecretBox } = await load<SecretsModule>('plugin-host/secrets');
   const { PluginContexts } = await load<ContextModule>('plugin-host/context');
@@ -68,5 +78,27 @@ export async function openPluginHost(doors: { readonly http?: HttpClientHandle; 
   const metrics = (await load<MetricsModule>('observability/metrics')).createMetrics();
   const http = doors.http?.client ?? { request: () => Promise.reject(new Error('This benchmark has no HTTP client.')) };
   const database = doors.database?.db ?? (null as unknown as OpenDatabase['db']);
-  return new PluginHost(new PluginConfigs(new SecretBox(Buffer.alloc(32, 'bench'))), new PluginContexts(logger, metrics, http, database), logger, metrics);
+  const configs = new PluginConfigs(new SecretBox(Buffer.alloc(32, 'bench')), () => null);
+  const host = new PluginHost(configs, new PluginContexts(logger, metrics, http, database), logger, metrics);
+  const registry = await loadPlugins();
+  const { deliver, apply } = await load<CallsModule>('plugin-host/calls');
+  const limits = { signal: new AbortController().signal, deadlineMs: DEADLINE_MS };
+  return {
+    async destination(type, config, project = randomUUID()) {
+      const { definition } = registry.get('destination', type);
+      const id = randomUUID();
+      const instance = host.destination(definition, { project, id, name: 'bench' }, configs.accept(definition, config, id));
+      instance.start();
+      await instance.ready;
+      return { deliver: (batch) => deliver(instance, batch, limits), close: () => instance.close(DEADLINE_MS) };
+    },
+    async transform(type, config) {
+      const { definition } = registry.get('transform', type);
+      const id = randomUUID();
+      const instance = host.transform(definition, { project: randomUUID(), id, name: 'bench' }, configs.accept(definition, config, id));
+      instance.start();
+      await instance.ready;
+      return { apply: (batch) => apply(instance, batch, limits), close: () => instance.close(DEADLINE_MS) };
+    },
+  };
 }

@@ -19,7 +19,7 @@ export class MessageCutter {
     while (bytes.length > 0) {
       const headEnd = bytes.indexOf(END_OF_HEAD);
       if (headEnd < 0) break;
-      const head = bytes.latin1Slice(0, headEnd);
+      const head = bytes.toString('latin1', 0, headEnd);
       const length = LENGTH.exec(head)?.[1];
       if (length === undefined) throw new Error(`The message has no content-length: ${head.slice(0, 200)}`);
       const end = headEnd + END_OF_HEAD.length + Number(length);

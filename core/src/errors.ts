@@ -13,7 +13,7 @@ export const ERRORS = {
   BODY_NOT_JSON: { status: 400, summary: 'The body is not JSON, or holds what JSON can write but nothing can store (a NUL character, half of a surrogate pair, a number beyond 1e308).' },
   BODY_TOO_DEEP: { status: 400, summary: 'The body nests deeper than the limit.' },
   BODY_TOO_MANY_KEYS: { status: 400, summary: 'The body has more keys, or a longer key, than the limit.' },
-  BODY_FORBIDDEN_KEY: { status: 400, summary: 'The body uses the key __proto__ or constructor.prototype.' },
+  BODY_FORBIDDEN_KEY: { status: 400, summary: 'The body uses the key `__proto__` or `constructor.prototype`.' },
   BODY_TYPE_UNSUPPORTED: { status: 415, summary: 'The body is not declared as JSON.' },
   HEADERS_TOO_LARGE: { status: 431, summary: 'The headers of the request are larger than the limit.' },
   REQUEST_TIMEOUT: { status: 408, summary: 'The request did not arrive in time.' },
@@ -51,7 +51,6 @@ export const ERRORS = {
   NAME_TAKEN: { status: 409, summary: 'Another object of this kind in the project has this name.' },
   SOURCE_IN_USE: { status: 409, summary: 'A published pipeline still reads from the source.' },
   DESTINATION_IN_USE: { status: 409, summary: 'A published pipeline still delivers to the destination.' },
-  DESTINATION_FED_TWICE: { status: 409, summary: 'The destination is a store that counts every event once, and another published pipeline already feeds it.' },
   QUERY_UNSUPPORTED: { status: 409, summary: 'No destination of the project can answer this query.' },
 
   // Recorded with an event

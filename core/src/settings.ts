@@ -2,13 +2,11 @@ import { isIP } from 'node:net';
 import path from 'node:path';
 import ipaddr from 'ipaddr.js';
 import { SwitchyardError } from './errors.ts';
+import { LOG_LEVELS, type LogLevel } from './observability/logger.ts';
 import { parseApiKey } from './store/api-key-format.ts';
 
 const ROLES = ['ingest', 'worker', 'console'] as const;
 type Role = (typeof ROLES)[number];
-
-const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** All that an operator can set. Nothing else in the process reads an environment variable of ours. */
 export interface Settings {

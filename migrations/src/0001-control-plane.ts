@@ -77,9 +77,11 @@ export const controlPlane: Migration = {
         draft jsonb not null,
         published_version integer,
         created_at timestamptz not null default now(),
-        updated_at timestamptz not null default now()
+        updated_at timestamptz not null default now(),
+        deleted_at timestamptz
       )`,
-      `create index pipelines_project on pipelines (project_id)`,
+      // A deleted pipeline stays for the events that it still has to deliver or that a person may replay.
+      `create index pipelines_project on pipelines (project_id) where deleted_at is null`,
 
       // A version outlives the user who published it.
       `create table pipeline_versions (

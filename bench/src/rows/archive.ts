@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { migrateToLatest } from '@switchyard/migrations';
 import type { DeliveryBatch, DeliveryOutcomes, Event } from '@switchyard/plugin-sdk';
 import { CompiledQuery } from 'kysely';
-import { calls, freeze, loadPlugins, openDatabase, openPluginHost, type OpenDatabase } from '../core.ts';
+import { freeze, openDatabase, openPluginHost, type OpenDatabase } from '../core.ts';
 import { eventOf } from '../events.ts';
 import { timed } from '../measure.ts';
 import type { Room, Row, Sample, Skipped, Suite } from '../row.ts';
@@ -11,7 +11,6 @@ import type { Room, Row, Sample, Skipped, Suite } from '../row.ts';
 const BATCH = 1000;
 const PARTITIONS = 4;
 const BATCHES_PER_PARTITION = 2;
-const DEADLINE_MS = 60_000;
 
 const title = (where: string): string => `archive: batches of ${BATCH} into ${where}`;
 
@@ -61,16 +60,11 @@ async function scratchDatabase(url: string, room: Room): Promise<string> {
 async function archiveRow(name: string, rowTitle: string, database: OpenDatabase, room: Room): Promise<Row> {
   room.onClose(() => database.close());
   await migrateToLatest(database.db);
-  const { definition } = (await loadPlugins()).get('destination', 'timescale');
   const project = randomUUID();
-  const host = await openPluginHost({ database });
-  const instance = host.destination(definition, { project, id: randomUUID(), name: 'archive' }, {});
-  room.onClose(() => instance.close(DEADLINE_MS));
-  instance.start();
-  await instance.ready;
-  const { deliver } = await calls();
+  const plugins = await openPluginHost({ database });
+  const destination = await plugins.destination('timescale', {}, project);
+  room.onClose(() => destination.close());
   const { deepFreeze } = await freeze();
-  const signal = new AbortController().signal;
   const subscription = randomUUID();
   const offsets = Array.from({ length: PARTITIONS }, () => 0);
 
@@ -93,7 +87,7 @@ async function archiveRow(name: string, rowTitle: string, database: OpenDatabase
       position: { subscription, partition: `bench/${partition}`, first, last: first + events.length - 1 },
       items: events.map((event, index) => ({ id: event.id, event, offset: first + index, attempt: 1 })),
     };
-    const result = await deliver(instance, batch, { signal, deadlineMs: DEADLINE_MS });
+    const result = await destination.deliver(batch);
     if (!result.ok || !allDelivered(result.value)) throw new Error(`The archive did not take a batch: ${JSON.stringify(result)}`);
   };
   const bare = async (events: readonly Event[]): Promise<void> => {

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import type { Event } from '@switchyard/plugin-sdk';
-import { calls, freeze, loadPlugins, openPluginHost } from '../core.ts';
+import { freeze, openPluginHost } from '../core.ts';
 import { eventOf, metadataOf } from '../events.ts';
 import { timed } from '../measure.ts';
 import type { Row, Sample, Suite } from '../row.ts';
@@ -9,7 +8,6 @@ import type { Row, Sample, Suite } from '../row.ts';
 const BATCH = 200;
 const PARTITIONS = 4;
 const BATCHES_PER_PARTITION = 25;
-const DEADLINE_MS = 30_000;
 
 const CODE = `export default function transform(event) {
   if (event.user_id === 'nobody') return null;
@@ -26,15 +24,10 @@ type Transform = (event: Event) => Event | null;
 export const javascript: Suite = {
   rows: ['javascript-150', 'javascript-600'],
   async open(room, wanted) {
-    const { definition } = (await loadPlugins()).get('transform', 'javascript');
-    const host = await openPluginHost({});
-    const instance = host.transform(definition, { project: randomUUID(), id: randomUUID(), name: 'bench' }, { code: CODE });
-    room.onClose(() => instance.close(DEADLINE_MS));
-    instance.start();
-    await instance.ready;
-    const { apply } = await calls();
+    const plugins = await openPluginHost({});
+    const transform = await plugins.transform('javascript', { code: CODE });
+    room.onClose(() => transform.close());
     const { deepFreeze } = await freeze();
-    const signal = new AbortController().signal;
     const native = ((await import(`data:text/javascript,${encodeURIComponent(CODE)}`)) as { readonly default: Transform }).default;
     const count = PARTITIONS * BATCHES_PER_PARTITION * BATCH;
 
@@ -43,7 +36,7 @@ export const javascript: Suite = {
       const text = JSON.stringify(batch);
       const partition = async (): Promise<void> => {
         for (let turn = 0; turn < BATCHES_PER_PARTITION; turn += 1) {
-          const result = await apply(instance, batch, { signal, deadlineMs: DEADLINE_MS });
+          const result = await transform.apply(batch);
           if (!result.ok || result.value.get(batch[0]?.id ?? '')?.action !== 'emit') throw new Error(`The transform did not emit: ${JSON.stringify(result).slice(0, 500)}`);
         }
       };

@@ -1,16 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import type { Event } from '@switchyard/plugin-sdk';
-import { Pool } from 'undici';
-import { calls, freeze, loadPlugins, openHttpClient, openPluginHost } from '../core.ts';
+import { freeze, openHttpClient, openPluginHost } from '../core.ts';
 import { eventOf } from '../events.ts';
 import { timed } from '../measure.ts';
 import { Child } from '../processes/child.ts';
 import type { Received } from '../processes/receiver.ts';
 import type { Sample, Suite } from '../row.ts';
-import { CONNECTIONS, PATH, SECRET, barePool, eachAtOnce } from './webhook-wire.ts';
+import { CONNECTIONS, PATH, SECRET, barePool, eachAtOnce, post } from './webhook-wire.ts';
 
 const EVENTS = 8_000;
-const DEADLINE_MS = 30_000;
 
 /**
  * The webhook destination as the engine calls it, one event a call: contained call, guarded client, signature, the exchange that is kept, the outcome. Against an undici
@@ -24,29 +21,19 @@ export const webhook: Suite = {
     const { port } = await receiver.ask<Received>('state');
     const http = await openHttpClient();
     room.onClose(() => http.close());
-    const { definition } = (await loadPlugins()).get('destination', 'webhook');
-    const host = await openPluginHost({ http });
-    const config = { url: `http://127.0.0.1:${port}${PATH}`, secret: SECRET };
-    const instance = host.destination(definition, { project: randomUUID(), id: randomUUID(), name: 'bench' }, await sealed(config));
-    room.onClose(() => instance.close(DEADLINE_MS));
-    instance.start();
-    await instance.ready;
-    const { deliver } = await calls();
+    const plugins = await openPluginHost({ http });
+    const destination = await plugins.destination('webhook', { url: `http://127.0.0.1:${port}${PATH}`, secret: SECRET });
+    room.onClose(() => destination.close());
     const { deepFreeze } = await freeze();
-    const signal = new AbortController().signal;
-    const pool: Pool = barePool(port);
+    const pool = barePool(port);
     room.onClose(() => pool.close());
 
     const events = Array.from({ length: EVENTS }, (_, index): Event => deepFreeze(eventOf(index)));
     const ours = async (event: Event): Promise<void> => {
-      const result = await deliver(instance, { position: null, items: [{ id: event.id, event, offset: 0, attempt: 1 }] }, { signal, deadlineMs: DEADLINE_MS });
+      const result = await destination.deliver({ position: null, items: [{ id: event.id, event, offset: 0, attempt: 1 }] });
       if (!result.ok || result.value.get(event.id)?.status !== 'delivered') throw new Error(`The webhook was not delivered: ${JSON.stringify(result)}`);
     };
     const bodies = events.map((event) => Buffer.from(JSON.stringify(event)));
-    const bare = async (body: Buffer): Promise<void> => {
-      const answer = await pool.request({ method: 'POST', path: PATH, headers: { 'content-type': 'application/json' }, body });
-      await answer.body.dump();
-    };
     return [
       {
         name: 'webhook',
@@ -55,7 +42,7 @@ export const webhook: Suite = {
         target: 0.5,
         sides: {
           ours: (): Promise<Sample> => timed(EVENTS, () => eachAtOnce(events, ours)),
-          bare: (): Promise<Sample> => timed(EVENTS, () => eachAtOnce(bodies, bare)),
+          bare: (): Promise<Sample> => timed(EVENTS, () => eachAtOnce(bodies, (body) => post(pool, body))),
         },
       },
     ];

@@ -161,6 +161,7 @@ export class DeliveryEngine implements Engine {
     const current = running.subscriptions.get(stored.key.id);
     if (current !== undefined) {
       current.subscription.running = runningPlan;
+      current.endAt(stored.cursors);
       return;
     }
     const { log, logger, metrics, schedule } = this.deps;

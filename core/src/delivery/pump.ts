@@ -42,6 +42,9 @@ const BACKOFF = { first: 250, most: 10_000 };
  */
 export class Pump {
   private next: number;
+  private end: number | null;
+  /** Ends the waiting for events. */
+  private wake: () => void = () => undefined;
   private readonly keys: KeyChains | null;
   private readonly underWay = new Set<Promise<void>>();
   /** Rejects with the first chunk that could not be recorded. */
@@ -54,13 +57,14 @@ export class Pump {
     private readonly deps: PumpDeps,
   ) {
     this.next = start.next;
+    this.end = start.end;
     this.inOrder = subscription.destination.capabilities.ordering === 'partition';
     this.keys = subscription.ordered ? new KeyChains() : null;
   }
 
   /** Events of the partition that were not read yet. */
   get lag(): number {
-    return Math.max(0, Math.min(this.deps.log.next(this.start.partition), this.start.end ?? Infinity) - this.next);
+    return Math.max(0, Math.min(this.deps.log.next(this.start.partition), this.end ?? Infinity) - this.next);
   }
 
   /**
@@ -76,7 +80,7 @@ export class Pump {
     try {
       while (!halt.aborted && !this.drained) {
         await this.waitForEvents(halt);
-        if (halt.aborted) break;
+        if (halt.aborted || this.drained) break;
         const { events, next } = await log.read(partition, this.next, this.chunkSize());
         if (next === this.next) continue;
         await this.carryOn(events, next, { stop: halt, cut }, failed);
@@ -88,13 +92,19 @@ export class Pump {
     await this.tail;
   }
 
+  /** The subscription ends: what lies before `offset` is carried out, and nothing behind it. */
+  endAt(offset: number): void {
+    this.end = Math.max(offset, this.next);
+    this.wake();
+  }
+
   /** The subscription ended, and everything before its end was read. */
   private get drained(): boolean {
-    return this.start.end !== null && this.next >= this.start.end;
+    return this.end !== null && this.next >= this.end;
   }
 
   private chunkSize(): number {
-    const { end } = this.start;
+    const { end } = this;
     const { maxEvents } = this.subscription.destination.capabilities.batch;
     const size = this.inOrder ? maxEvents : Math.max(FREE_CHUNK, maxEvents);
     return end === null ? size : Math.min(size, end - this.next);
@@ -110,7 +120,7 @@ export class Pump {
   private reach(count: number, halt: AbortSignal, mostMs?: number): Promise<void> {
     const { log } = this.deps;
     const { partition } = this.start;
-    const there = (): boolean => halt.aborted || log.next(partition) - this.next >= count;
+    const there = (): boolean => halt.aborted || this.drained || log.next(partition) - this.next >= count;
     if (there()) return Promise.resolve();
     return new Promise((resolve) => {
       const end = (): void => {
@@ -124,6 +134,7 @@ export class Pump {
       });
       const timer = mostMs === undefined ? undefined : setTimeout(end, mostMs);
       halt.addEventListener('abort', end, { once: true });
+      this.wake = end;
     });
   }
 

@@ -29,6 +29,11 @@ export class RunningSubscription {
     return lag;
   }
 
+  /** Takes over the ends of a subscription that is no longer wanted. */
+  endAt(cursors: readonly StoredCursor[]): void {
+    for (const { partition, end } of cursors) if (end !== null) this.current.get(partition)?.endAt(end);
+  }
+
   /** Resolves when what was under way is recorded. */
   async end(): Promise<void> {
     this.stop.abort(new DOMException('The subscription stops.', 'AbortError'));

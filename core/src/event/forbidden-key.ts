@@ -11,13 +11,14 @@ export function findForbiddenKey(text: string): ForbiddenKey | null {
   const parents: string[] = [];
   let key = '';
   for (let at = 0; at < text.length; at += 1) {
-    switch (text[at]) {
+    switch (text.charAt(at)) {
       case '"': {
         const end = endOfString(text, at);
         if (isKey(text, end)) {
           key = JSON.parse(text.slice(at, end)) as string;
           if (key === '__proto__') return { position: at, key };
-          if (key === 'prototype' && parents.at(-1) === 'constructor') return { position: at, key: 'constructor.prototype' };
+          if (key === 'prototype' && parents.at(-1) === 'constructor')
+            return { position: at, key: 'constructor.prototype' };
         }
         at = end - 1;
         break;

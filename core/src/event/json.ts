@@ -28,23 +28,39 @@ function keepDigits(_key: string, value: unknown, context?: { readonly source?: 
 export function parseJson(text: string, exactNumbers: boolean): Json {
   // The parser below takes one silently.
   if (text.startsWith('\ufeff')) {
-    throw new SwitchyardError('BODY_NOT_JSON', 'The body begins with a byte order mark: send it as UTF-8 without one.', { byte: 0, line: 1, column: 1 });
+    throw new SwitchyardError(
+      'BODY_NOT_JSON',
+      'The body begins with a byte order mark: send it as UTF-8 without one.',
+      { byte: 0, line: 1, column: 1 },
+    );
   }
   try {
-    return sjson.parse(text, exactNumbers ? keepDigits : null, { protoAction: 'error', constructorAction: 'error' }) as Json;
+    return sjson.parse(text, exactNumbers ? keepDigits : null, {
+      protoAction: 'error',
+      constructorAction: 'error',
+    }) as Json;
   } catch (error) {
     const syntax = findSyntaxError(text);
     if (syntax !== null) {
       const { position, line, column, expected } = syntax;
       const { details } = placeIn(text, position);
       const inEvent = details.event === undefined ? '' : `, in the event with index ${details.event}`;
-      throw new SwitchyardError('BODY_NOT_JSON', `The body is not JSON: ${expected} expected at line ${line}, column ${column}${inEvent}.`, { ...details, line, column, expected });
+      throw new SwitchyardError(
+        'BODY_NOT_JSON',
+        `The body is not JSON: ${expected} expected at line ${line}, column ${column}${inEvent}.`,
+        { ...details, line, column, expected },
+      );
     }
     const forbidden = findForbiddenKey(text);
     if (forbidden === null) throw error;
     const { position, key } = forbidden;
     const place = placeIn(text, position);
-    throw new SwitchyardError('BODY_FORBIDDEN_KEY', `The body uses the key ${key}, which is refused (${place.words}): rename it.`, { ...place.details, key }, { cause: error });
+    throw new SwitchyardError(
+      'BODY_FORBIDDEN_KEY',
+      `The body uses the key ${key}, which is refused (${place.words}): rename it.`,
+      { ...place.details, key },
+      { cause: error },
+    );
   }
 }
 

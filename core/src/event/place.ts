@@ -13,7 +13,7 @@ export function eventIndexAt(text: string, position: number): number | undefined
   let key = '';
   let commas = 0;
   for (let at = 0; at < position; at += 1) {
-    switch (text[at]) {
+    switch (text.charAt(at)) {
       case '"': {
         const end = endOfString(text, at);
         if (end > position) at = position;
@@ -53,7 +53,11 @@ export function endOfString(text: string, start: number): number {
 }
 
 /** The same, as details of an error and as words. */
-export function placeOf(text: string, position: number, byte: number): { readonly details: { readonly byte: number; readonly event?: number }; readonly words: string } {
+export function placeOf(
+  text: string,
+  position: number,
+  byte: number,
+): { readonly details: { readonly byte: number; readonly event?: number }; readonly words: string } {
   const event = eventIndexAt(text, position);
   if (event === undefined) return { details: { byte }, words: `at byte ${byte}` };
   return { details: { byte, event }, words: `at byte ${byte}, in the event with index ${event}` };

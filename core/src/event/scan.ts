@@ -86,8 +86,10 @@ class Scanner {
     while (isSpace(bytes[after])) after += 1;
     if (bytes[after] !== COLON) return;
     this.keys += 1;
-    if (this.keys > this.limits.maxKeys) this.refuse('BODY_TOO_MANY_KEYS', `The body has more than ${this.limits.maxKeys} keys`, start);
-    if (at - start - 1 > this.limits.maxKeyBytes) this.refuse('BODY_TOO_MANY_KEYS', `A key is longer than ${this.limits.maxKeyBytes} bytes`, start);
+    if (this.keys > this.limits.maxKeys)
+      this.refuse('BODY_TOO_MANY_KEYS', `The body has more than ${this.limits.maxKeys} keys`, start);
+    if (at - start - 1 > this.limits.maxKeyBytes)
+      this.refuse('BODY_TOO_MANY_KEYS', `A key is longer than ${this.limits.maxKeyBytes} bytes`, start);
   }
 
   /** PostgreSQL's jsonb holds neither a NUL nor half of a surrogate pair, and both can only be written as escapes in valid UTF-8. */
@@ -95,13 +97,15 @@ class Scanner {
     const unit = this.hex4(at + 2);
     // No escape at all: the string may end before four characters are over.
     if (unit < 0) return at + 2;
-    if (unit === 0) this.refuse('BODY_NOT_JSON', 'A string holds a NUL character (\\u0000), which cannot be stored', at);
+    if (unit === 0)
+      this.refuse('BODY_NOT_JSON', 'A string holds a NUL character (\\u0000), which cannot be stored', at);
     if (unit >= 0xd800 && unit <= 0xdbff) {
       const low = this.bytes[at + 6] === BACKSLASH && this.bytes[at + 7] === 0x75 ? this.hex4(at + 8) : -1;
       if (low >= 0xdc00 && low <= 0xdfff) return at + 12;
       this.refuse('BODY_NOT_JSON', 'A string holds half of a surrogate pair, which cannot be stored', at);
     }
-    if (unit >= 0xdc00 && unit <= 0xdfff) this.refuse('BODY_NOT_JSON', 'A string holds half of a surrogate pair, which cannot be stored', at);
+    if (unit >= 0xdc00 && unit <= 0xdfff)
+      this.refuse('BODY_NOT_JSON', 'A string holds half of a surrogate pair, which cannot be stored', at);
     return at + 6;
   }
 
@@ -127,7 +131,12 @@ class Scanner {
     if (!exponent && at - start <= 15) return;
     // One more than is looked at, so that a longer one is told from one that just fits.
     const fidelity = fidelityOf(String.fromCharCode(...bytes.subarray(start, Math.min(at, start + 1001))));
-    if (fidelity === 'lost') this.refuse('BODY_NOT_JSON', 'A number is outside of what can be stored (1e-308 to 1e308, at most 1000 digits)', start);
+    if (fidelity === 'lost')
+      this.refuse(
+        'BODY_NOT_JSON',
+        'A number is outside of what can be stored (1e-308 to 1e308, at most 1000 digits)',
+        start,
+      );
     if (fidelity === 'rounded') this.exactNumbers = true;
   }
 

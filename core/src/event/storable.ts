@@ -40,14 +40,16 @@ class Copier {
   object(value: object, depth: number, isConstructor: boolean): JsonObject {
     const prototype: unknown = Object.getPrototypeOf(value);
     // A plain object of any realm.
-    if (prototype !== null && Object.getPrototypeOf(prototype) !== null) throw new NotStorable(`${this.place(depth - 1)} is ${named(value)}, which JSON cannot hold`);
+    if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
+      throw new NotStorable(`${this.place(depth - 1)} is ${named(value)}, which JSON cannot hold`);
     const copy: Record<string, Json> = {};
     for (const key of Object.keys(value)) {
       this.path[depth] = key;
       const child = (value as Readonly<Record<string, unknown>>)[key];
       if (child === undefined) continue;
       this.key(key, depth, isConstructor);
-      copy[key] = depth === 1 && this.known.has(child) ? (child as Json) : this.value(child, depth, key === 'constructor');
+      copy[key] =
+        depth === 1 && this.known.has(child) ? (child as Json) : this.value(child, depth, key === 'constructor');
     }
     this.path.length = depth;
     return copy;
@@ -66,44 +68,41 @@ class Copier {
 
   private key(key: string, depth: number, isConstructor: boolean): void {
     if (key === '__proto__') throw new NotStorable('It has a key __proto__, which is refused');
-    if (isConstructor && key === 'prototype') throw new NotStorable('It has a key constructor.prototype, which is refused');
-    if (key.length * 3 > JSON_LIMITS.maxKeyBytes && Buffer.byteLength(key) > JSON_LIMITS.maxKeyBytes) throw new NotStorable(`A key is longer than ${JSON_LIMITS.maxKeyBytes} bytes`);
+    if (isConstructor && key === 'prototype')
+      throw new NotStorable('It has a key constructor.prototype, which is refused');
+    if (key.length * 3 > JSON_LIMITS.maxKeyBytes && Buffer.byteLength(key) > JSON_LIMITS.maxKeyBytes)
+      throw new NotStorable(`A key is longer than ${JSON_LIMITS.maxKeyBytes} bytes`);
     this.keys += 1;
     if (this.keys > MAX_KEYS) throw new NotStorable(`It has more than ${MAX_KEYS} keys`);
     this.text(key, depth);
   }
 
   private value(value: unknown, depth: number, isConstructor: boolean): Json {
-    switch (typeof value) {
-      case 'string':
-        return this.text(value, depth);
-      case 'number':
-        if (!Number.isFinite(value)) throw new NotStorable(`${this.place(depth)} is ${value}, which JSON cannot hold`);
-        this.grow(8);
-        // Without the minus of -0, which JSON text does not keep.
-        return value + 0;
-      case 'boolean':
-        this.grow(5);
-        return value;
-      case 'object': {
-        if (value === null) {
-          this.grow(5);
-          return null;
-        }
-        if (JSON.isRawJSON(value)) return this.raw(value as { readonly rawJSON: string }, depth);
-        if (depth >= JSON_LIMITS.maxDepth) throw new NotStorable(`It nests deeper than ${JSON_LIMITS.maxDepth} levels`);
-        this.grow(2);
-        return Array.isArray(value) ? this.array(value, depth + 1) : this.object(value, depth + 1, isConstructor);
-      }
-      default:
-        throw new NotStorable(`${this.place(depth)} is ${named(value)}, which JSON cannot hold`);
+    if (typeof value === 'string') return this.text(value, depth);
+    if (typeof value === 'number') {
+      if (!Number.isFinite(value)) throw new NotStorable(`${this.place(depth)} is ${value}, which JSON cannot hold`);
+      this.grow(8);
+      // Without the minus of -0, which JSON text does not keep.
+      return value + 0;
     }
+    if (typeof value === 'boolean' || value === null) {
+      this.grow(5);
+      return value;
+    }
+    if (typeof value !== 'object')
+      throw new NotStorable(`${this.place(depth)} is ${named(value)}, which JSON cannot hold`);
+    if (JSON.isRawJSON(value)) return this.raw(value as { readonly rawJSON: string }, depth);
+    if (depth >= JSON_LIMITS.maxDepth) throw new NotStorable(`It nests deeper than ${JSON_LIMITS.maxDepth} levels`);
+    this.grow(2);
+    return Array.isArray(value) ? this.array(value, depth + 1) : this.object(value, depth + 1, isConstructor);
   }
 
   private text(text: string, depth: number): string {
     this.grow(text.length + 3);
-    if (text.includes('\u0000')) throw new NotStorable(`${this.place(depth)} holds a NUL character, which cannot be stored`);
-    if (!text.isWellFormed()) throw new NotStorable(`${this.place(depth)} holds half of a surrogate pair, which cannot be stored`);
+    if (text.includes('\u0000'))
+      throw new NotStorable(`${this.place(depth)} holds a NUL character, which cannot be stored`);
+    if (!text.isWellFormed())
+      throw new NotStorable(`${this.place(depth)} holds half of a surrogate pair, which cannot be stored`);
     return text;
   }
 
@@ -113,8 +112,11 @@ class Copier {
     if (typeof scalar !== 'number') return this.value(scalar, depth, false);
     this.grow(value.rawJSON.length);
     const fidelity = fidelityOf(value.rawJSON);
-    if (fidelity === 'lost') throw new NotStorable(`${this.place(depth)} is a number outside of what can be stored (1e-308 to 1e308, at most 1000 digits)`);
-    return fidelity === 'rounded' ? (value as unknown as Json) : scalar + 0;
+    if (fidelity === 'lost')
+      throw new NotStorable(
+        `${this.place(depth)} is a number outside of what can be stored (1e-308 to 1e308, at most 1000 digits)`,
+      );
+    return fidelity === 'rounded' ? value : scalar + 0;
   }
 
   private grow(by: number): void {
@@ -129,7 +131,8 @@ class Copier {
   /** A name for a value that a person can find: "metadata.items[3]". */
   private place(depth: number): string {
     let name = '';
-    for (const key of this.path.slice(1, depth + 1)) name += typeof key === 'number' ? `[${key}]` : `${name === '' ? '' : '.'}${key}`;
+    for (const key of this.path.slice(1, depth + 1))
+      name += typeof key === 'number' ? `[${key}]` : `${name === '' ? '' : '.'}${key}`;
     return name === '' ? 'It' : `"${name.slice(0, 200).replaceAll('\u0000', '').toWellFormed()}"`;
   }
 }
@@ -139,5 +142,7 @@ function named(value: unknown): string {
   if (value === undefined) return 'undefined';
   if (typeof value !== 'object' || value === null) return `a ${typeof value}`;
   const make: unknown = value.constructor;
-  return typeof make === 'function' && make.name !== '' ? `a ${make.name.slice(0, 80)}` : 'an object with a prototype of its own';
+  return typeof make === 'function' && make.name !== ''
+    ? `a ${make.name.slice(0, 80)}`
+    : 'an object with a prototype of its own';
 }

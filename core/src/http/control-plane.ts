@@ -20,7 +20,7 @@ import { readStrictly } from './validation.ts';
 export async function registerControlPlane(app: FastifyInstance, plane: ControlPlane): Promise<void> {
   await app.register(
     async (scope) => {
-      await secureHeaders(scope);
+      await scope.register(secureHeaders);
       readStrictly(scope);
       scope.addHook('onRequest', (_request, reply, done) => {
         // Answers hold what only their reader may see.

@@ -45,8 +45,36 @@ export async function collectRoutes(app: FastifyInstance, version: string): Prom
         access === undefined || access === 'public' ? schema : { ...schema, security: [{ token: [] }] };
       return { schema: secured, url };
     },
+    transformObject: (document) =>
+      'openapiObject' in document ? inOwnDialect(document.openapiObject) : document.swaggerObject,
   });
 }
+
+/**
+ * The schemas are written for the validator (draft-07), the document is read as OpenAPI 3.1 (draft 2020-12): there a tuple is `prefixItems`, and a parameter that has a
+ * default need not be sent.
+ */
+function inOwnDialect<Value>(value: Value): Value {
+  if (Array.isArray(value)) return value.map(inOwnDialect) as Value;
+  if (typeof value !== 'object' || value === null) return value;
+  const { items, additionalItems, ...rest } = value as Readonly<Record<string, unknown>>;
+  const tuple = Array.isArray(items)
+    ? { prefixItems: items, items: additionalItems ?? {} }
+    : items === undefined
+      ? {}
+      : { items };
+  const optional = isQueryWithDefault(value) ? { required: false } : {};
+  const fields = Object.entries({ ...rest, ...tuple, ...optional }).map(([name, field]) => [name, inOwnDialect(field)]);
+  return Object.fromEntries(fields) as Value;
+}
+
+const isQueryWithDefault = (value: object): boolean =>
+  'in' in value &&
+  value.in === 'query' &&
+  'schema' in value &&
+  typeof value.schema === 'object' &&
+  value.schema !== null &&
+  'default' in value.schema;
 
 function ingestionSchema({ source, route, hidden }: DocumentedRoute): FastifySchema {
   const { summary, body, responses } = route;

@@ -53,7 +53,7 @@ export async function registerOperations(
     });
   };
   await app.register(async (scope) => {
-    await secureHeaders(scope);
+    await scope.register(secureHeaders);
     const schema = (summary: string) => ({ tags: ['operations'], summary, response: { 200: Health, 503: Health } });
     scope.get(
       '/health',

@@ -46,7 +46,10 @@ export class Ingress {
    */
   async accept(origin: Origin, drafts: readonly unknown[], sender: Sender): Promise<readonly DraftResult[]> {
     if (drafts.length > this.limits.maxBatch) {
-      throw new SwitchyardError('BATCH_TOO_LARGE', `A batch holds at most ${this.limits.maxBatch} events, this one has ${drafts.length}: send several.`);
+      throw new SwitchyardError(
+        'BATCH_TOO_LARGE',
+        `A batch holds at most ${this.limits.maxBatch} events, this one has ${drafts.length}: send several.`,
+      );
     }
     const receivedAt = new Date(this.now()).toISOString();
     const seen: EventContext = { ip_address: sender.ip, user_agent: sender.userAgent };
@@ -56,7 +59,13 @@ export class Ingress {
       if (isProblem(checked)) return { ok: false, error: { code: 'EVENT_INVALID', message: checked.message } };
       const record = this.record(origin, checked, receivedAt, seen);
       if (record === null) {
-        return { ok: false, error: { code: 'EVENT_TOO_LARGE', message: `An event is at most ${this.limits.maxEventBytes} bytes as JSON: send less metadata.` } };
+        return {
+          ok: false,
+          error: {
+            code: 'EVENT_TOO_LARGE',
+            message: `An event is at most ${this.limits.maxEventBytes} bytes as JSON: send less metadata.`,
+          },
+        };
       }
       const { id, user_id } = record.event;
       const index = partitionOf(user_id, id, origin.partitions);
@@ -66,7 +75,8 @@ export class Ingress {
       return { ok: true, id };
     });
     const appends: Promise<void>[] = [];
-    for (const [index, records] of byPartition) appends.push(this.log.append({ project: origin.project, index }, records));
+    for (const [index, records] of byPartition)
+      appends.push(this.log.append({ project: origin.project, index }, records));
     // Every append is awaited even when one fails: a rejection that nobody waits for would end the process.
     const settled = await Promise.allSettled(appends);
     for (const outcome of settled) if (outcome.status === 'rejected') throw outcome.reason;

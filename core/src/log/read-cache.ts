@@ -16,7 +16,9 @@ const MAX_BYTES = 32 * 1024 * 1024;
  * append none. Events are frozen when they are first read, not in the way of the 202.
  */
 export class ReadCache {
-  private readonly entries = new LRUCache<string, { readonly entry: CachedEntry; frozen: boolean }>({ maxSize: MAX_BYTES });
+  private readonly entries = new LRUCache<string, { readonly entry: CachedEntry; frozen: boolean }>({
+    maxSize: MAX_BYTES,
+  });
 
   get(partition: string, first: number): CachedEntry | undefined {
     const cached = this.entries.get(`${partition}/${first}`);
@@ -30,7 +32,11 @@ export class ReadCache {
 
   /** Keeps what was just appended; `bytes` is the size of its text. */
   keep(partition: string, first: number, events: readonly LogEvent[], bytes: number): void {
-    this.entries.set(`${partition}/${first}`, { entry: { events, end: first + events.length }, frozen: false }, { size: bytes });
+    this.entries.set(
+      `${partition}/${first}`,
+      { entry: { events, end: first + events.length }, frozen: false },
+      { size: bytes },
+    );
   }
 
   /** Keeps what was just read, and gives it back as a reader may have it. */

@@ -1,7 +1,9 @@
 import type { Logger } from '@switchyard/plugin-sdk';
 import { pino, stdTimeFunctions, type DestinationStream, type Logger as Pino } from 'pino';
-import type { LogLevel } from '../settings.ts';
 import { redact, redactText } from './redact.ts';
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 type LogLabels = Readonly<Record<string, string | number | boolean>>;
 

@@ -22,12 +22,14 @@ export interface Plan {
 /** One plan a destination. The definition passed `assertDefinition`. */
 export function compilePlans(definition: PipelineDefinition): readonly Plan[] {
   const order = sortNodes(definition) ?? [];
-  const inputsOf = (id: string): readonly string[] => definition.edges.filter(([, to]) => to === id).map(([from]) => from);
+  const inputsOf = (id: string): readonly string[] =>
+    definition.edges.filter(([, to]) => to === id).map(([from]) => from);
   return order
     .filter((node) => node.kind === 'destination')
     .map((end) => {
       const needed = new Set<string>([end.id]);
-      for (const node of order.toReversed()) if (needed.has(node.id)) for (const input of inputsOf(node.id)) needed.add(input);
+      for (const node of order.toReversed())
+        if (needed.has(node.id)) for (const input of inputsOf(node.id)) needed.add(input);
       const entries = new Map<string, string>();
       const steps: PlanStep[] = [];
       for (const node of order) {

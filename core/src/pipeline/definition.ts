@@ -3,9 +3,17 @@ import { SwitchyardError } from '../errors.ts';
 
 const NodeId = Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$', description: 'Unique in the definition.' });
 
-const SourceNode = Type.Object({ id: NodeId, kind: Type.Literal('source'), source: Type.String({ format: 'uuid' }) }, { additionalProperties: false });
+const SourceNode = Type.Object(
+  { id: NodeId, kind: Type.Literal('source'), source: Type.String({ format: 'uuid' }) },
+  { additionalProperties: false },
+);
 const TransformNode = Type.Object(
-  { id: NodeId, kind: Type.Literal('transform'), type: Type.String({ maxLength: 64 }), config: Type.Record(Type.String(), Type.Unknown()) },
+  {
+    id: NodeId,
+    kind: Type.Literal('transform'),
+    type: Type.String({ maxLength: 64 }),
+    config: Type.Record(Type.String(), Type.Unknown()),
+  },
   { additionalProperties: false },
 );
 const DestinationNode = Type.Object(
@@ -47,7 +55,11 @@ export function assertDefinition(definition: PipelineDefinition, scope: Definiti
   if (problems.length === 0) problems.push(...pathProblems(definition));
   if (problems.length === 0) return;
   const [first] = problems;
-  throw new SwitchyardError('PIPELINE_INVALID', `The pipeline cannot run: ${first?.message ?? ''}${problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''}`, { problems });
+  throw new SwitchyardError(
+    'PIPELINE_INVALID',
+    `The pipeline cannot run: ${first?.message ?? ''}${problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''}`,
+    { problems },
+  );
 }
 
 function nodeProblems({ nodes }: PipelineDefinition, scope: DefinitionScope): DefinitionProblem[] {
@@ -58,14 +70,25 @@ function nodeProblems({ nodes }: PipelineDefinition, scope: DefinitionScope): De
     if (ids.has(node.id)) problems.push({ node: node.id, field: 'id', message: `Two nodes have the id "${node.id}".` });
     ids.add(node.id);
     if (node.kind === 'transform') {
-      for (const { field, message } of scope.checkTransform(node)) problems.push({ node: node.id, field, message: `Node "${node.id}": ${message}` });
+      for (const { field, message } of scope.checkTransform(node))
+        problems.push({ node: node.id, field, message: `Node "${node.id}": ${message}` });
       continue;
     }
     const end = node.kind === 'source' ? node.source : node.destination;
     const known = node.kind === 'source' ? scope.sources : scope.destinations;
-    if (!known.has(end)) problems.push({ node: node.id, field: node.kind, message: `Node "${node.id}": the project has no ${node.kind} ${end}.` });
+    if (!known.has(end))
+      problems.push({
+        node: node.id,
+        field: node.kind,
+        message: `Node "${node.id}": the project has no ${node.kind} ${end}.`,
+      });
     const twin = ends.get(end);
-    if (twin !== undefined) problems.push({ node: node.id, field: node.kind, message: `Nodes "${twin}" and "${node.id}" are the same ${node.kind}: draw more edges instead.` });
+    if (twin !== undefined)
+      problems.push({
+        node: node.id,
+        field: node.kind,
+        message: `Nodes "${twin}" and "${node.id}" are the same ${node.kind}: draw more edges instead.`,
+      });
     ends.set(end, node.id);
   }
   return problems;
@@ -79,11 +102,19 @@ function edgeProblems({ nodes, edges }: PipelineDefinition): DefinitionProblem[]
     const field = `edges/${index}`;
     const source = byId.get(from);
     const target = byId.get(to);
-    if (source === undefined) problems.push({ node: from, field, message: `An edge begins at "${from}", which is no node.` });
+    if (source === undefined)
+      problems.push({ node: from, field, message: `An edge begins at "${from}", which is no node.` });
     if (target === undefined) problems.push({ node: to, field, message: `An edge ends at "${to}", which is no node.` });
-    if (source?.kind === 'destination') problems.push({ node: from, field, message: `An edge begins at the destination "${from}": nothing comes out of a destination.` });
-    if (target?.kind === 'source') problems.push({ node: to, field, message: `An edge ends at the source "${to}": nothing goes into a source.` });
-    if (seen.has(`${from} ${to}`)) problems.push({ node: from, field, message: `The edge from "${from}" to "${to}" is there twice.` });
+    if (source?.kind === 'destination')
+      problems.push({
+        node: from,
+        field,
+        message: `An edge begins at the destination "${from}": nothing comes out of a destination.`,
+      });
+    if (target?.kind === 'source')
+      problems.push({ node: to, field, message: `An edge ends at the source "${to}": nothing goes into a source.` });
+    if (seen.has(`${from} ${to}`))
+      problems.push({ node: from, field, message: `The edge from "${from}" to "${to}" is there twice.` });
     seen.add(`${from} ${to}`);
   }
   return problems;
@@ -92,15 +123,18 @@ function edgeProblems({ nodes, edges }: PipelineDefinition): DefinitionProblem[]
 function pathProblems(definition: PipelineDefinition): DefinitionProblem[] {
   const { nodes, edges } = definition;
   const order = sortNodes(definition);
-  if (order === null) return [{ node: null, field: 'edges', message: 'The edges form a circle: an event would never come out.' }];
+  if (order === null)
+    return [{ node: null, field: 'edges', message: 'The edges form a circle: an event would never come out.' }];
   const problems: DefinitionProblem[] = [];
   const reached = new Set(nodes.filter(({ kind }) => kind === 'source').map(({ id }) => id));
   for (const { id } of order) for (const [from, to] of edges) if (from === id && reached.has(from)) reached.add(to);
   for (const { id, kind } of nodes) {
     if (!reached.has(id)) problems.push({ node: id, field: 'edges', message: `No source leads to "${id}".` });
-    if (kind !== 'destination' && !edges.some(([from]) => from === id)) problems.push({ node: id, field: 'edges', message: `"${id}" leads nowhere: connect it to a destination.` });
+    if (kind !== 'destination' && !edges.some(([from]) => from === id))
+      problems.push({ node: id, field: 'edges', message: `"${id}" leads nowhere: connect it to a destination.` });
   }
-  if (!nodes.some(({ kind }) => kind === 'destination')) problems.push({ node: null, field: 'nodes', message: 'There is no destination.' });
+  if (!nodes.some(({ kind }) => kind === 'destination'))
+    problems.push({ node: null, field: 'nodes', message: 'There is no destination.' });
   return problems;
 }
 

@@ -6,9 +6,9 @@ import { checkDraft, isProblem, stampEvent } from '../event/draft.ts';
  * its parent's. The same rules hold as at the edge: what a transform makes must not be poison for what comes after it.
  */
 export function outputEvent(output: unknown, parent: Event, id: EventId): Event | string {
-  if (typeof output !== 'object' || output === null) return 'It is not an object.';
   let fields: Readonly<Record<string, unknown>>;
   try {
+    if (typeof output !== 'object' || output === null || Array.isArray(output)) return 'It is not an object.';
     const { id: _id, received_at: _receivedAt, ...rest } = output as Readonly<Record<string, unknown>>;
     fields = rest;
   } catch {
@@ -16,7 +16,8 @@ export function outputEvent(output: unknown, parent: Event, id: EventId): Event 
   }
   const checked = checkDraft(fields, new Set<unknown>([parent.metadata, parent.context]));
   if (isProblem(checked)) return checked.message;
-  if (checked.event_id !== undefined) return '"event_id" is only for events that come in: the id follows from the event before.';
+  if (checked.event_id !== undefined)
+    return '"event_id" is only for events that come in: the id follows from the event before.';
   const timed = checked.timestamp === undefined ? { ...checked, timestamp: parent.timestamp } : checked;
   return stampEvent(timed, id, parent.received_at, parent.context);
 }

@@ -1,4 +1,12 @@
-import { isDeliveryError, type DeliveryError, type Event, type EventId, type EventOutput, type TransformOutcome, type TransformOutcomes } from '@switchyard/plugin-sdk';
+import {
+  isDeliveryError,
+  type DeliveryError,
+  type Event,
+  type EventId,
+  type EventOutput,
+  type TransformOutcome,
+  type TransformOutcomes,
+} from '@switchyard/plugin-sdk';
 import { PermanentError } from '@switchyard/plugin-sdk';
 import { derivedEventId } from '../event/ids.ts';
 import { deepFreeze } from '../event/freeze.ts';
@@ -64,9 +72,14 @@ export async function runPlan(
   for (const [root, { source, event }] of events.entries()) {
     emitted.get(plan.entries.get(source) ?? '')?.push({ root, event, path: '' });
   }
-  for (const step of plan.steps) emitted.set(step.node.id, await runStep(step, transforms, collect(step.inputs, emitted), drafts, signal));
+  for (const step of plan.steps)
+    emitted.set(step.node.id, await runStep(step, transforms, collect(step.inputs, emitted), drafts, signal));
   for (const token of collect(plan.inputs, emitted)) drafts[token.root]?.tokens.push(token);
-  return drafts.map(({ tokens, failures, drops }, root) => ({ outputs: finalEvents(tokens, events[root]?.event, failures.length > 0), failures, drops }));
+  return drafts.map(({ tokens, failures, drops }, root) => ({
+    outputs: finalEvents(tokens, events[root]?.event, failures.length > 0),
+    failures,
+    drops,
+  }));
 }
 
 /** The tokens of several nodes; one that comes unchanged by two ways is one. */
@@ -97,14 +110,23 @@ async function runStep(
   const out: Token[] = [];
   for (const batch of batches(withOwnIds(inputs), transform.maxEvents)) {
     signal.throwIfAborted();
-    const outcomes = await transform.apply(batch.map(({ event }) => event), signal);
+    const outcomes = await transform.apply(
+      batch.map(({ event }) => event),
+      signal,
+    );
     // A transform that does not look at its signal gives an answer all the same.
     signal.throwIfAborted();
     for (const token of batch) {
       const draft = drafts[token.root];
       if (draft === undefined) continue;
       const outcome = outcomes.get(token.event.id);
-      if (outcome === undefined) draft.failures.push({ node: id, error: new PermanentError(`The transform "${id}" returned no outcome for the event.`, { code: 'PLUGIN_MISSING_OUTCOME' }) });
+      if (outcome === undefined)
+        draft.failures.push({
+          node: id,
+          error: new PermanentError(`The transform "${id}" returned no outcome for the event.`, {
+            code: 'PLUGIN_MISSING_OUTCOME',
+          }),
+        });
       else settle(outcome, token, id, draft, out);
     }
   }
@@ -115,22 +137,34 @@ function settle(outcome: TransformOutcome, token: Token, node: string, draft: Dr
   if (outcome.action === 'drop') draft.drops.push(`${node}: ${legible(outcome.reason)}`);
   else if (outcome.action === 'fail') {
     const { error } = outcome;
-    draft.failures.push({ node, error: isDeliveryError(error) ? error : new PermanentError(`The transform "${node}" failed with something that is not an error.`, { code: 'PLUGIN_THREW' }) });
+    draft.failures.push({
+      node,
+      error: isDeliveryError(error)
+        ? error
+        : new PermanentError(`The transform "${node}" failed with something that is not an error.`, {
+            code: 'PLUGIN_THREW',
+          }),
+    });
   } else if (outcome.events.length === 0) draft.drops.push(`${node}: emitted nothing`);
   else if (outcome.events.length > MAX_OUTPUTS) {
-    draft.failures.push({ node, error: badOutput(node, `${outcome.events.length} events, and one event may become at most ${MAX_OUTPUTS}.`) });
+    draft.failures.push({
+      node,
+      error: badOutput(node, `${outcome.events.length} events, and one event may become at most ${MAX_OUTPUTS}.`),
+    });
   } else {
     const several = outcome.events.length > 1;
     for (const [index, output] of outcome.events.entries()) {
       const path = several ? `${token.path}/${node}:${index}` : token.path;
       const made = output === token.event && !several ? token.event : makeEvent(output, token.event, path, several);
-      if (typeof made === 'string') draft.failures.push({ node, error: badOutput(node, `something that is not a valid event: ${made}`) });
+      if (typeof made === 'string')
+        draft.failures.push({ node, error: badOutput(node, `something that is not a valid event: ${made}`) });
       else out.push({ root: token.root, event: made, path });
     }
   }
 }
 
-const badOutput = (node: string, what: string): DeliveryError => new PermanentError(`The transform "${node}" emitted ${what}`, { code: 'TRANSFORM_BAD_OUTPUT' });
+const badOutput = (node: string, what: string): DeliveryError =>
+  new PermanentError(`The transform "${node}" emitted ${what}`, { code: 'TRANSFORM_BAD_OUTPUT' });
 
 /** A reason is counted by and stored as text. */
 const legible = (reason: string): string => reason.slice(0, MAX_REASON).replaceAll('\u0000', '\ufffd').toWellFormed();
@@ -163,7 +197,8 @@ function withOwnIds(tokens: readonly Token[]): readonly Token[] {
 function finalEvents(tokens: readonly Token[], root: Event | undefined, incomplete: boolean): readonly Event[] {
   if (root === undefined) return [];
   const [only] = tokens;
-  if (tokens.length === 1 && only !== undefined && !incomplete) return [only.event.id === root.id ? only.event : Object.freeze({ ...only.event, id: root.id })];
+  if (tokens.length === 1 && only !== undefined && !incomplete)
+    return [only.event.id === root.id ? only.event : Object.freeze({ ...only.event, id: root.id })];
   return tokens.map(({ event, path }) => Object.freeze({ ...event, id: derivedEventId(root.id, path) }));
 }
 

@@ -5,14 +5,25 @@
 const CODES =
   /^(?:ECONN(?:REFUSED|RESET|ABORTED)|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08...|57P0[1-5]|53300|25006)$/;
 const MESSAGES =
-  /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after calling end|the embedded database)/i;
+  /^(?:Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Cannot use a pool after calling end)/i;
+
+/** What an error may say of itself. Looked at by shape: Node's own errors are not always of the realm that asks. */
+interface Told {
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly cause?: unknown;
+  readonly errors?: unknown;
+}
 
 /** Whether a failed query says that the database cannot be reached, rather than that the query is wrong: then waiting helps. */
 export function isStoreOutage(error: unknown): boolean {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
-    if (cause instanceof AggregateError && cause.errors.some(isStoreOutage)) return true;
-    if ('code' in cause && typeof cause.code === 'string' && CODES.test(cause.code)) return true;
-    if (MESSAGES.test(cause.message)) return true;
+  for (let cause = error, depth = 0; typeof cause === 'object' && cause !== null && depth < 5; depth += 1) {
+    const told: Told = cause;
+    if (typeof told.code === 'string' && CODES.test(told.code)) return true;
+    if (typeof told.message === 'string' && MESSAGES.test(told.message)) return true;
+    // A name with several addresses fails once for each.
+    if (Array.isArray(told.errors) && told.errors.some(isStoreOutage)) return true;
+    cause = told.cause;
   }
   return false;
 }

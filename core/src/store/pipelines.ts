@@ -114,6 +114,7 @@ export class PipelineRepository {
       .selectFrom('pipelines')
       .selectAll()
       .where('project_id', '=', project)
+      .where('deleted_at', 'is', null)
       .$if(after !== null, (query) => query.where('id', '>', after))
       .orderBy('id')
       .limit(page.limit + 1)
@@ -132,6 +133,7 @@ export class PipelineRepository {
         .select('id')
         .where('project_id', '=', project)
         .where('name', '=', name)
+        .where('deleted_at', 'is', null)
         .executeTakeFirst();
       if (taken !== undefined)
         throw new SwitchyardError('NAME_TAKEN', `There is a pipeline named "${name}" already: choose another name.`, {
@@ -158,7 +160,7 @@ export class PipelineRepository {
 
   /**
    * Makes `definition` the version that runs, and answers its number. Publishing what is published already changes nothing, so a repeat after a lost answer is
-   * harmless. `feeds` are the destinations that it delivers to; those in `once` may be fed by one published pipeline only.
+   * harmless. `feeds` are the destinations that it delivers to.
    */
   async publish(
     project: string,
@@ -166,20 +168,17 @@ export class PipelineRepository {
     publication: {
       readonly definition: unknown;
       readonly feeds: readonly string[];
-      readonly once: ReadonlySet<string>;
       readonly by: string;
     },
   ): Promise<number> {
-    const { definition, feeds, once, by } = publication;
+    const { definition, feeds, by } = publication;
     return changeProject(this.db, project, async (transaction) => {
       const pipeline = await this.require(transaction, project, id);
       if (pipeline.publishedVersion !== null) {
         const running = await this.definitionOf(transaction, id, pipeline.publishedVersion);
         if (isDeepStrictEqual(running, JSON.parse(JSON.stringify(definition)))) return pipeline.publishedVersion;
       }
-      for (const destination of feeds) {
-        await this.requireFeedable(transaction, project, id, destination, once.has(destination));
-      }
+      for (const destination of feeds) await this.requireDestination(transaction, project, destination);
       return insertVersion(transaction, id, definition, by);
     });
   }
@@ -225,10 +224,16 @@ export class PipelineRepository {
     );
   }
 
+  /** Nothing shows it any more. What it took before is still delivered, and its dead letters can still be replayed. */
   async delete(project: string, id: string): Promise<void> {
     await changeProject(this.db, project, async (transaction) => {
       await this.require(transaction, project, id);
-      await transaction.deleteFrom('pipelines').where('project_id', '=', project).where('id', '=', id).execute();
+      await transaction
+        .updateTable('pipelines')
+        .set({ published_version: null, deleted_at: new Date() })
+        .where('project_id', '=', project)
+        .where('id', '=', id)
+        .execute();
     });
   }
 
@@ -238,6 +243,7 @@ export class PipelineRepository {
       .selectAll()
       .where('project_id', '=', project)
       .where('id', '=', id)
+      .where('deleted_at', 'is', null)
       .executeTakeFirst();
     if (row === undefined) throw new SwitchyardError('NOT_FOUND', 'There is no such pipeline in this project.');
     return fromRow(row);
@@ -253,36 +259,18 @@ export class PipelineRepository {
     return row?.definition;
   }
 
-  private async requireFeedable(
-    db: Kysely<Database>,
-    project: string,
-    pipeline: string,
-    destination: string,
-    once: boolean,
-  ): Promise<void> {
+  private async requireDestination(db: Kysely<Database>, project: string, destination: string): Promise<void> {
     const found = await db
       .selectFrom('destinations')
-      .select('name')
+      .select('id')
       .where('project_id', '=', project)
       .where('id', '=', destination)
       .executeTakeFirst();
-    if (found === undefined) {
-      throw new SwitchyardError(
-        'PIPELINE_INVALID',
-        `There is no destination ${destination} in this project: it may just have been deleted.`,
-        { destination },
-      );
-    }
-    if (!once) return;
-    const other = (await publishedUsers(db, project, { kind: 'destination', destination })).find(
-      ({ id }) => id !== pipeline,
+    if (found !== undefined) return;
+    throw new SwitchyardError(
+      'PIPELINE_INVALID',
+      `There is no destination ${destination} in this project: it may just have been deleted.`,
+      { destination },
     );
-    if (other !== undefined) {
-      throw new SwitchyardError(
-        'DESTINATION_FED_TWICE',
-        `The destination "${found.name}" counts every event once, and the published pipeline "${other.name}" already feeds it: unpublish that one, or make a second destination.`,
-        { destination, pipeline: other.id },
-      );
-    }
   }
 }

@@ -100,6 +100,7 @@ export interface PipelinesTable {
   published_version: number | null;
   created_at: CreatedAt;
   updated_at: UpdatedAt;
+  deleted_at: NullableTimestamp;
 }
 
 interface PipelineVersionsTable {

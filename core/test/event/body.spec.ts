@@ -8,9 +8,12 @@ const text = Buffer.from(JSON.stringify(event));
 const refusal = (raw: Uint8Array, encoding?: string, most = MEBIBYTE) => thrown(() => readBody(raw, encoding, most));
 
 describe('compression', () => {
-  test.each(['gzip', 'x-gzip', ' GZIP ', undefined, 'identity', 'application/x-www-form-urlencoded'])('gzip is inflated when the header says %s', (encoding) => {
-    expect(readBody(gzipSync(text), encoding, MEBIBYTE)).toEqual(event);
-  });
+  test.each(['gzip', 'x-gzip', ' GZIP ', undefined, 'identity', 'application/x-www-form-urlencoded'])(
+    'gzip is inflated when the header says %s',
+    (encoding) => {
+      expect(readBody(gzipSync(text), encoding, MEBIBYTE)).toEqual(event);
+    },
+  );
 
   test.each(['identity', '', undefined])('a plain body is read when the header says %j', (encoding) => {
     expect(readBody(text, encoding, MEBIBYTE)).toEqual(event);
@@ -21,23 +24,34 @@ describe('compression', () => {
     ['br', brotliCompressSync(text)],
     ['zstd', text],
   ])('%s is refused by its name', (encoding, raw) => {
-    expect(refusal(raw, encoding)).toMatchObject({ code: 'BODY_ENCODING_INVALID', status: 400, message: expect.stringContaining(`"${encoding}"`) as string });
+    expect(refusal(raw, encoding)).toMatchObject({
+      code: 'BODY_ENCODING_INVALID',
+      status: 400,
+      message: expect.stringContaining(`"${encoding}"`) as string,
+    });
   });
 
   test('gzip that is none, is cut off, is damaged or has something behind it is refused', () => {
     const zipped = gzipSync(text);
     const damaged = Buffer.from(zipped);
     damaged.writeUInt8(damaged.readUInt8(damaged.length - 6) ^ 1, damaged.length - 6);
-    for (const raw of [text, zipped.subarray(0, -9), zipped.subarray(0, 12), damaged, Buffer.concat([zipped, Buffer.from('{}')])]) {
+    for (const raw of [
+      text,
+      zipped.subarray(0, -9),
+      zipped.subarray(0, 12),
+      damaged,
+      Buffer.concat([zipped, Buffer.from('{}')]),
+    ]) {
       expect(refusal(raw, 'gzip')).toMatchObject({ code: 'BODY_ENCODING_INVALID', status: 400 });
     }
   });
 
   test('a gzip bomb is stopped at the limit, in constant memory', () => {
-    const bomb = gzipSync(Buffer.alloc(512 * MEBIBYTE, 0x20), { level: 9 });
+    const bomb = gzipSync(Buffer.alloc(128 * MEBIBYTE, 0x20));
     expect(bomb.length).toBeLessThan(MEBIBYTE);
     const before = process.memoryUsage().rss;
-    for (let round = 0; round < 20; round += 1) expect(refusal(bomb, 'gzip')).toMatchObject({ code: 'BODY_TOO_LARGE', status: 413 });
+    for (let round = 0; round < 20; round += 1)
+      expect(refusal(bomb, 'gzip')).toMatchObject({ code: 'BODY_TOO_LARGE', status: 413 });
     expect(process.memoryUsage().rss - before).toBeLessThan(64 * MEBIBYTE);
   });
 
@@ -55,7 +69,9 @@ describe('what is in it', () => {
     ['nothing', Buffer.alloc(0), undefined],
     ['nothing, and says gzip', Buffer.alloc(0), 'gzip'],
     ['gzip of nothing', gzipSync(''), 'gzip'],
-  ])('%s is BODY_EMPTY', (_name, raw, encoding) => expect(refusal(raw, encoding)).toMatchObject({ code: 'BODY_EMPTY' }));
+  ])('%s is BODY_EMPTY', (_name, raw, encoding) =>
+    expect(refusal(raw, encoding)).toMatchObject({ code: 'BODY_EMPTY' }),
+  );
 
   test.each([
     ['a byte order mark', '\ufeff{}', { byte: 0 }],
@@ -79,16 +95,23 @@ describe('what is in it', () => {
     ['a continuation alone', Buffer.from([0x22, 0x80, 0x80, 0x80, 0x80, 0x80, 0x22]), { byte: 1 }],
     ['overlong', Buffer.from([0x22, 0xc0, 0xaf, 0x22]), { byte: 1 }],
     ['a surrogate', Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22]), { byte: 1 }],
-    ['latin1 far behind, in a batch', Buffer.concat([Buffer.from(`[{"a":"${'é😀'.repeat(5000)}"},{"b":"`), Buffer.from([0xe9]), Buffer.from('"}]')]), { byte: 30_017, event: 1 }],
+    [
+      'latin1 far behind, in a batch',
+      Buffer.concat([Buffer.from(`[{"a":"${'é😀'.repeat(5000)}"},{"b":"`), Buffer.from([0xe9]), Buffer.from('"}]')]),
+      { byte: 30_016, event: 1 },
+    ],
   ])('bytes that are not UTF-8 are refused where they stand: %s', (_name, raw, details) => {
-    expect(refusal(raw)).toMatchObject({ code: 'BODY_NOT_UTF8', status: 400, details });
+    expect(refusal(raw)).toMatchObject({ code: 'BODY_NOT_UTF8', status: 400, details: { ...details } });
   });
 
-  test('a character that stands for one that was lost is a character', () => expect(readBody(Buffer.from('"\ufffd"'), undefined, 100)).toBe('\ufffd'));
+  test('a character that stands for one that was lost is a character', () =>
+    expect(readBody(Buffer.from('"\ufffd"'), undefined, 100)).toBe('\ufffd'));
 
   test('reads a part of a larger buffer as that part', () => {
     const whole = Buffer.concat([Buffer.from('xx'), text, Buffer.from('yy')]);
-    expect(readBody(new Uint8Array(whole.buffer, whole.byteOffset + 2, text.length), undefined, MEBIBYTE)).toEqual(event);
+    expect(readBody(new Uint8Array(whole.buffer, whole.byteOffset + 2, text.length), undefined, MEBIBYTE)).toEqual(
+      event,
+    );
   });
 
   test.each(['__proto__', String.raw`\u005f_proto__`])('%s is refused', (key) => {
@@ -97,6 +120,12 @@ describe('what is in it', () => {
 
   test('deep and flat floods are answered at once', () => {
     expect(refusal(Buffer.from('{"a":'.repeat(100_000)))).toMatchObject({ code: 'BODY_TOO_DEEP' });
-    expect(refusal(Buffer.from(`{${Array.from({ length: 100_001 }, (_, index) => `"${index}":0`).join(',')}}`), undefined, 4 * MEBIBYTE)).toMatchObject({ code: 'BODY_TOO_MANY_KEYS' });
+    expect(
+      refusal(
+        Buffer.from(`{${Array.from({ length: 100_001 }, (_, index) => `"${index}":0`).join(',')}}`),
+        undefined,
+        4 * MEBIBYTE,
+      ),
+    ).toMatchObject({ code: 'BODY_TOO_MANY_KEYS' });
   });
 });

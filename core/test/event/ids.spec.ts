@@ -23,7 +23,13 @@ test.each([
 
 test('a named event has the same id each time, and another in another project or under another name', () => {
   const [one, two] = [randomUUID(), randomUUID()];
-  const ids = [namedEventId(one, 'order-1'), namedEventId(two, 'order-1'), namedEventId(one, 'order-2'), namedEventId(one, 'Ördér 😀'), namedEventId(one, ' order-1')];
+  const ids = [
+    namedEventId(one, 'order-1'),
+    namedEventId(two, 'order-1'),
+    namedEventId(one, 'order-2'),
+    namedEventId(one, 'Ördér 😀'),
+    namedEventId(one, ' order-1'),
+  ];
   expect(new Set(ids).size).toBe(ids.length);
   for (const id of ids) expect(id).toMatch(V5);
   expect(namedEventId(one, 'order-1')).toBe(ids[0]);

@@ -21,21 +21,31 @@ describe('parsing what came from outside', () => {
   });
 
   test('writes the digits that were read, for any whole or decimal number of many digits', () => {
-    const digits = (min: number, max: number) => fc.array(fc.integer({ min: 0, max: 9 }), { minLength: min, maxLength: max }).map((list) => list.join(''));
-    const number = fc.tuple(fc.constantFrom('', '-'), fc.integer({ min: 1, max: 9 }), digits(15, 60), fc.option(digits(1, 30))).map(([sign, first, rest, fraction]) => `${sign}${first}${rest}${fraction === null ? '' : `.${fraction}`}`);
+    const digits = (min: number, max: number) =>
+      fc.array(fc.integer({ min: 0, max: 9 }), { minLength: min, maxLength: max }).map((list) => list.join(''));
+    const number = fc
+      .tuple(fc.constantFrom('', '-'), fc.integer({ min: 1, max: 9 }), digits(15, 60), fc.option(digits(1, 30)))
+      .map(([sign, first, rest, fraction]) => `${sign}${first}${rest}${fraction === null ? '' : `.${fraction}`}`);
     fc.assert(
       fc.property(fc.array(number, { minLength: 1, maxLength: 4 }), (numbers) => {
         const text = `{"numbers":[${numbers.join(',')}],"plain":1.5}`;
         const written = JSON.stringify(read(text));
         expect(JSON.stringify(parseExact(written))).toBe(written);
         const again = /\[(.*)\]/.exec(written)?.[1]?.split(',') ?? [];
-        for (const [index, one] of numbers.entries()) expect(again[index]).toBe(String(Number(one)) === one ? String(Number(one)) : one);
+        for (const [index, one] of numbers.entries())
+          expect(again[index]).toBe(String(Number(one)) === one ? String(Number(one)) : one);
       }),
       { numRuns: 500 },
     );
   });
 
-  test.each(['12345678901234567890', '-12345678901234567890', '0.1234567890123456789', '12345678901234567e3', '100000000000000000000000'])('keeps %s', (number) => {
+  test.each([
+    '12345678901234567890',
+    '-12345678901234567890',
+    '0.1234567890123456789',
+    '12345678901234567e3',
+    '100000000000000000000000',
+  ])('keeps %s', (number) => {
     expect(JSON.stringify(read(`{"n":${number}}`))).toBe(`{"n":${number}}`);
   });
 
@@ -59,8 +69,11 @@ describe('parsing what came from outside', () => {
   });
 
   test('leaves no prototype behind', () => {
-    expect(read('{"constructor":"Acme Ltd","a":{"constructor":{"name":"x"},"prototype":1,"b":{"__proto":1,"proto__":2}}}')).toEqual({
-      constructor: 'Acme Ltd', a: { constructor: { name: 'x' }, prototype: 1, b: { __proto: 1, proto__: 2 } },
+    expect(
+      read('{"constructor":"Acme Ltd","a":{"constructor":{"name":"x"},"prototype":1,"b":{"__proto":1,"proto__":2}}}'),
+    ).toEqual({
+      constructor: 'Acme Ltd',
+      a: { constructor: { name: 'x' }, prototype: 1, b: { __proto: 1, proto__: 2 } },
     });
   });
 
@@ -68,13 +81,21 @@ describe('parsing what came from outside', () => {
     ['{"__proto__":{"admin":true}}', 1, '__proto__', undefined],
     [String.raw`{"a":"__proto__","b":{"\u005f_proto__":1}}`, 22, '__proto__', undefined],
     [String.raw`{"\u005F\u005fpr\u006Fto__" : 1}`, 1, '__proto__', undefined],
-    ['{"contact":"constructor","a":{"constructor":{"x":[{"prototype":1}],"prototype":{}}}}', 67, 'constructor.prototype', undefined],
+    [
+      '{"contact":"constructor","a":{"constructor":{"x":[{"prototype":1}],"prototype":{}}}}',
+      67,
+      'constructor.prototype',
+      undefined,
+    ],
     [String.raw`[{"é":1},{"c\u006fnstructor":{"prototyp\u0065":1}}]`, 31, 'constructor.prototype', 1],
     ['{"events":[{},{},{"metadata":{"__proto__":null}}]}', 30, '__proto__', 2],
   ])('refuses %s where it stands', (text, byte, key, event) => {
     for (const exact of [false, true]) {
       const { code, message, details } = thrown(() => parseJson(text, exact));
-      expect({ code, details }).toEqual({ code: 'BODY_FORBIDDEN_KEY', details: { byte, key, ...(event === undefined ? {} : { event }) } });
+      expect({ code, details }).toEqual({
+        code: 'BODY_FORBIDDEN_KEY',
+        details: { byte, key, ...(event === undefined ? {} : { event }) },
+      });
       expect(message).toContain(key);
     }
     expect(({} as Record<string, unknown>)['admin']).toBeUndefined();
@@ -115,21 +136,57 @@ describe('a syntax error', () => {
   });
 
   test('a byte order mark is one', () => {
-    expect(thrown(() => parseJson('\ufeff{"a":1}', false))).toMatchObject({ code: 'BODY_NOT_JSON', details: { byte: 0 }, message: expect.stringContaining('byte order mark') as string });
+    expect(thrown(() => parseJson('\ufeff{"a":1}', false))).toMatchObject({
+      code: 'BODY_NOT_JSON',
+      details: { byte: 0 },
+      message: expect.stringContaining('byte order mark') as string,
+    });
   });
 
   test('is found exactly where JSON.parse refuses, however valid JSON is broken', () => {
-    const noise = fc.constantFrom('"', '\\', '{', '}', '[', ']', ',', ':', '-', '+', '.', 'e', '0', '1', ' ', '\n', 'true', 'nul', '\\u', '\\ud', '\u0001', '\u2028', '\ufeff', '/', "'", 'é');
+    const noise = fc.constantFrom(
+      '"',
+      '\\',
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '-',
+      '+',
+      '.',
+      'e',
+      '0',
+      '1',
+      ' ',
+      '\n',
+      'true',
+      'nul',
+      '\\u',
+      '\\ud',
+      '\u0001',
+      '\u2028',
+      '\ufeff',
+      '/',
+      "'",
+      'é',
+    );
     const edit = fc.record({ at: fc.nat(), remove: fc.nat({ max: 3 }), insert: fc.option(noise, { nil: '' }) });
     fc.assert(
-      fc.property(anyJson(), fc.constantFrom(undefined, 1), fc.array(edit, { maxLength: 3 }), (value, indent, edits) => {
-        let text = JSON.stringify(value, null, indent);
-        for (const { at, remove, insert } of edits) {
-          const place = at % (text.length + 1);
-          text = text.slice(0, place) + insert + text.slice(place + remove);
-        }
-        expect({ text, json: findSyntaxError(text) === null }).toEqual({ text, json: isJson(text) });
-      }),
+      fc.property(
+        anyJson(),
+        fc.constantFrom(undefined, 1),
+        fc.array(edit, { maxLength: 3 }),
+        (value, indent, edits) => {
+          let text = JSON.stringify(value, null, indent);
+          for (const { at, remove, insert } of edits) {
+            const place = at % (text.length + 1);
+            text = text.slice(0, place) + insert + text.slice(place + remove);
+          }
+          expect({ text, json: findSyntaxError(text) === null }).toEqual({ text, json: isJson(text) });
+        },
+      ),
       { numRuns: 5000 },
     );
   });

@@ -47,7 +47,10 @@ describe('keys', () => {
 
   test('are counted over the whole body', () => {
     expect(() => scanFew('[{"a":1,"b":2},{"c":3}]')).not.toThrow();
-    expect(thrown(() => scanFew('[{"a":1,"b":2},{"c":3, "d" : 4}]'))).toMatchObject({ code: 'BODY_TOO_MANY_KEYS', details: { byte: 23, event: 1 } });
+    expect(thrown(() => scanFew('[{"a":1,"b":2},{"c":3, "d" : 4}]'))).toMatchObject({
+      code: 'BODY_TOO_MANY_KEYS',
+      details: { byte: 23, event: 1 },
+    });
   });
 
   test('are told from strings, with space before the colon as well', () => {
@@ -81,7 +84,13 @@ describe('strings that no database holds', () => {
     expect(message).toContain(`at byte ${byte}`);
   });
 
-  test.each([String.raw`["\ud83d\ude00"]`, String.raw`["\uD83D\uDE00\u0001\u00e9"]`, String.raw`["\\u0000"]`, String.raw`["\\\\ud800"]`, '["😀"]'])('%s passes', (text) => {
+  test.each([
+    String.raw`["\ud83d\ude00"]`,
+    String.raw`["\uD83D\uDE00\u0001\u00e9"]`,
+    String.raw`["\\u0000"]`,
+    String.raw`["\\\\ud800"]`,
+    '["😀"]',
+  ])('%s passes', (text) => {
     expect(() => scan(text)).not.toThrow();
   });
 
@@ -92,24 +101,53 @@ describe('strings that no database holds', () => {
 });
 
 describe('numbers', () => {
-  test.each(['1e400', '-1e400', '1e-400', '-0.1e-999', `0.${'0'.repeat(400)}1`, '4e-324', '1.5e-310', `1${'0'.repeat(309)}`, '9'.repeat(1001), `1${'0'.repeat(998)}e5`, `0.${'1'.repeat(2000)}`])(
-    '%s is refused: nothing holds it',
-    (number) => {
-      expect(refusal(`{"n": ${number}}`)).toMatchObject({ code: 'BODY_NOT_JSON', details: { byte: 6 } });
-    },
-  );
+  test.each([
+    '1e400',
+    '-1e400',
+    '1e-400',
+    '-0.1e-999',
+    `0.${'0'.repeat(400)}1`,
+    '4e-324',
+    '1.5e-310',
+    `1${'0'.repeat(309)}`,
+    '9'.repeat(1001),
+    `1${'0'.repeat(998)}e5`,
+    `0.${'1'.repeat(2000)}`,
+  ])('%s is refused: nothing holds it', (number) => {
+    expect(refusal(`{"n": ${number}}`)).toMatchObject({ code: 'BODY_NOT_JSON', details: { byte: 6 } });
+  });
 
-  test.each(['0', '-0', '0.0', '0e-400', '0e999', '1', '1.0', '0.1', '1e5', '1E+5', '1e-5', '123456789012345', '123456789012345.6', '1e308', '1e-308', '0.30000000000000004'])(
-    '%s needs no care',
-    (number) => expect(scan(`[${number}]`)).toEqual({ exactNumbers: false }),
-  );
+  test.each([
+    '0',
+    '-0',
+    '0.0',
+    '0e-400',
+    '0e999',
+    '1',
+    '1.0',
+    '0.1',
+    '1e5',
+    '1E+5',
+    '1e-5',
+    '123456789012345',
+    '123456789012345.6',
+    '1e308',
+    '1e-308',
+    '0.30000000000000004',
+  ])('%s needs no care', (number) => expect(scan(`[${number}]`)).toEqual({ exactNumbers: false }));
 
-  test.each(['12345678901234567890', '-12345678901234567890', '0.1234567890123456789', '9007199254740993', '12345678901234567e3', '1234567890.1234567890', '1'.repeat(200)])(
-    '%s has digits that a double would lose',
-    (number) => expect(scan(`[${number}]`)).toEqual({ exactNumbers: true }),
-  );
+  test.each([
+    '12345678901234567890',
+    '-12345678901234567890',
+    '0.1234567890123456789',
+    '9007199254740993',
+    '12345678901234567e3',
+    '1234567890.1234567890',
+    '1'.repeat(200),
+  ])('%s has digits that a double would lose', (number) => expect(scan(`[${number}]`)).toEqual({ exactNumbers: true }));
 
-  test('inside of strings are text', () => expect(scan('["12345678901234567890","1e400"]')).toEqual({ exactNumbers: false }));
+  test('inside of strings are text', () =>
+    expect(scan('["12345678901234567890","1e400"]')).toEqual({ exactNumbers: false }));
 });
 
 describe('the event of a batch', () => {
@@ -121,7 +159,11 @@ describe('the event of a batch', () => {
     ['an array, in its first event', `[{"e":${bad}}]`, 0],
     ['an array, as the event itself', `[{},${bad}]`, 1],
     ['an object', `{"events":[{"a":1},{"e":${bad}}]}`, 1],
-    ['an object, with other keys before', `{"sent_at":"x,y","list":[1,2,3],"meta":{"a":[1,2],"b":2},"events":[{"a":[1,2]},{},{"metadata":{"t":[0,1,[2,${bad}]]}}]}`, 2],
+    [
+      'an object, with other keys before',
+      `{"sent_at":"x,y","list":[1,2,3],"meta":{"a":[1,2],"b":2},"events":[{"a":[1,2]},{},{"metadata":{"t":[0,1,[2,${bad}]]}}]}`,
+      2,
+    ],
     ['an object, by the name that others use', `{"batch":[{},{},{"e":${bad}}]}`, 2],
     ['an object, with a comma and brackets in strings', `{"events":[{"a":"},{"},{"b":"]\\","},{"e":${bad}}]}`, 2],
     ['an object, with space everywhere', `{ "events" : [ { } , { "e" : ${bad} } ] }`, 1],
@@ -151,19 +193,46 @@ describe('the event of a batch', () => {
 });
 
 test('whatever the bytes are, it ends: with an answer or with a refusal', () => {
-  const piece = fc.constantFrom('"', '\\', '\\u', '[', ']', '{', '}', ',', ':', '-', '1e9', '0', '\u0000', 'é', 'true', '\\ud800', ' ');
+  const piece = fc.constantFrom(
+    '"',
+    '\\',
+    '\\u',
+    '[',
+    ']',
+    '{',
+    '}',
+    ',',
+    ':',
+    '-',
+    '1e9',
+    '0',
+    '\u0000',
+    'é',
+    'true',
+    '\\ud800',
+    ' ',
+  );
+  const text = fc.array(piece, { maxLength: 60 }).map((pieces) => Buffer.from(pieces.join('')));
+  const statusOf = (bytes: Uint8Array): unknown => {
+    try {
+      return typeof scanJson(bytes).exactNumbers;
+    } catch (error) {
+      return (error as { readonly status?: unknown }).status;
+    }
+  };
   fc.assert(
-    fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.array(piece, { maxLength: 60 }).map((pieces) => Buffer.from(pieces.join('')))), (bytes) => {
-      try {
-        scanJson(bytes);
-      } catch (error) {
-        expect(error).toMatchObject({ name: 'SwitchyardError', status: 400 });
-      }
+    fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), text), (bytes) => {
+      expect(['boolean', 400]).toContain(statusOf(bytes));
     }),
     { numRuns: 2000 },
   );
 });
 
 test('lets every JSON value pass that can be stored', () => {
-  fc.assert(fc.property(anyJson(), fc.constantFrom(undefined, 1, '\t'), (value, indent) => void scan(JSON.stringify(value, null, indent))), { numRuns: 500 });
+  fc.assert(
+    fc.property(anyJson(), fc.constantFrom(undefined, 1, '\t'), (value, indent) => {
+      expect(() => scan(JSON.stringify(value, null, indent))).not.toThrow();
+    }),
+    { numRuns: 500 },
+  );
 });

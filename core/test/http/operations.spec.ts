@@ -86,7 +86,13 @@ describe('the OpenAPI document', () => {
         responses: { 201: expect.anything(), '4XX': expect.anything() },
       },
     });
-    expect(JSON.stringify(document)).not.toContain('"$ref"');
+    const text = JSON.stringify(document);
+    expect(text).not.toContain('"$ref"');
+    // Tuples and defaults as OpenAPI 3.1 has them.
+    expect(text).not.toMatch(/"items":\[|"additionalItems"/);
+    expect(document.paths['/api/v1/projects']).toMatchObject({
+      get: { parameters: expect.arrayContaining([expect.objectContaining({ name: 'limit', required: false })]) },
+    });
   });
 });
 

@@ -43,7 +43,11 @@ describe('the embedded log', () => {
     await log.append(partition, records);
     await log.append(partition, [aRecord({ event_name: 'c' })]);
     const { events, next } = await log.read(partition, 0, 10);
-    expect(events.map(({ offset, source, event }) => [offset, source, event.event_name])).toEqual([[0, SOURCE, 'a'], [1, SOURCE, 'b'], [2, SOURCE, 'c']]);
+    expect(events.map(({ offset, source, event }) => [offset, source, event.event_name])).toEqual([
+      [0, SOURCE, 'a'],
+      [1, SOURCE, 'b'],
+      [2, SOURCE, 'c'],
+    ]);
     expect(next).toBe(3);
     expect(log.next(partition)).toBe(3);
   });
@@ -54,15 +58,21 @@ describe('the embedded log', () => {
     const { incarnation } = log;
     await reopen();
     expect(log.incarnation).toBe(incarnation);
-    expect((await log.read(partition, 0, 10)).events.map(({ event }) => event)).toEqual(records.map(({ event }) => event));
+    expect((await log.read(partition, 0, 10)).events.map(({ event }) => event)).toEqual(
+      records.map(({ event }) => event),
+    );
     await log.append(partition, [aRecord()]);
     expect(log.next(partition)).toBe(6);
     expect(log.count(partition, 0, new Set([SOURCE]))).toBe(6);
   });
 
   test('is read from the middle of an entry, and no further than asked', async () => {
-    await log.append(partition, Array.from({ length: 10 }, (_, index) => aRecord({ event_name: `e${index}` })));
-    const names = async (from: number, most: number): Promise<string[]> => (await log.read(partition, from, most)).events.map(({ event }) => event.event_name);
+    await log.append(
+      partition,
+      Array.from({ length: 10 }, (_, index) => aRecord({ event_name: `e${index}` })),
+    );
+    const names = async (from: number, most: number): Promise<string[]> =>
+      (await log.read(partition, from, most)).events.map(({ event }) => event.event_name);
     expect(await names(3, 2)).toEqual(['e3', 'e4']);
     await reopen();
     expect(await names(3, 2)).toEqual(['e3', 'e4']);
@@ -71,13 +81,18 @@ describe('the embedded log', () => {
   });
 
   test('makes the requests of one moment durable in one commit', async () => {
-    await Promise.all(Array.from({ length: 200 }, (_, index) => log.append({ project, index: index % 4 }, [aRecord()])));
+    await Promise.all(
+      Array.from({ length: 200 }, (_, index) => log.append({ project, index: index % 4 }, [aRecord()])),
+    );
     expect(commits.reduce((sum, { events }) => sum + events, 0)).toBe(200);
     expect(commits.length).toBeLessThanOrEqual(2);
   });
 
   test('splits what is too much for one entry, without a gap', async () => {
-    await log.append(partition, Array.from({ length: 2_500 }, () => aRecord()));
+    await log.append(
+      partition,
+      Array.from({ length: 2_500 }, () => aRecord()),
+    );
     await reopen();
     const { events, next } = await log.read(partition, 0, 5_000);
     expect(events.map(({ offset }) => offset)).toEqual(Array.from({ length: 2_500 }, (_, index) => index));
@@ -85,7 +100,8 @@ describe('the embedded log', () => {
   });
 
   test('takes an event that its client named once: at once, side by side, and after a restart', async () => {
-    const twice = (): Promise<void> => log.append(partition, [aNamedRecord(project, 'order-1'), aNamedRecord(project, 'order-1')]);
+    const twice = (): Promise<void> =>
+      log.append(partition, [aNamedRecord(project, 'order-1'), aNamedRecord(project, 'order-1')]);
     await Promise.all([twice(), twice()]);
     await reopen();
     await twice();
@@ -112,11 +128,15 @@ describe('the embedded log', () => {
   });
 
   test('keeps the digits of numbers that a double cannot hold', async () => {
-    const metadata = parseExact('{"big":12345678901234567890,"fine":0.1234567890123456789,"small":1}') as Event['metadata'];
+    const metadata = parseExact(
+      '{"big":12345678901234567890,"fine":0.1234567890123456789,"small":1}',
+    ) as Event['metadata'];
     await log.append(partition, [aRecord({ metadata })]);
     await reopen();
     const { events } = await log.read(partition, 0, 1);
-    expect(JSON.stringify(events[0]?.event.metadata)).toBe('{"big":12345678901234567890,"fine":0.1234567890123456789,"small":1}');
+    expect(JSON.stringify(events[0]?.event.metadata)).toBe(
+      '{"big":12345678901234567890,"fine":0.1234567890123456789,"small":1}',
+    );
   });
 
   test('gives out frozen events, the same object to every reader', async () => {
@@ -154,7 +174,8 @@ describe('the embedded log', () => {
   });
 
   test('trims what lies before an offset and is old, and goes on counting where it was', async () => {
-    for (let index = 0; index < 4; index += 1) await log.append(partition, [aRecord(), aNamedRecord(project, `n${index}`)]);
+    for (let index = 0; index < 4; index += 1)
+      await log.append(partition, [aRecord(), aNamedRecord(project, `n${index}`)]);
     expect(await log.trim(partition, 8, 0)).toBe(0);
     expect(await log.trim(partition, 5, Date.now() + 1)).toBe(4);
     expect((await log.read(partition, 0, 10)).events.map(({ offset }) => offset)).toEqual([4, 5, 6, 7]);
@@ -166,6 +187,32 @@ describe('the embedded log', () => {
     expect(log.next(partition)).toBe(8);
     await log.append(partition, [aNamedRecord(project, 'n0')]);
     expect(log.next(partition)).toBe(9);
+  });
+
+  test('never uses offsets again when what lies before a damaged last entry is trimmed', async () => {
+    await log.append(partition, [aRecord()]);
+    await log.append(partition, [aRecord()]);
+    await log.append(partition, [aRecord()]);
+    await log.close();
+    await flipByte(folder.path, [project, 0, 2]);
+    log = await openLog();
+    const next = log.next(partition);
+    expect(await log.trim(partition, next, Date.now() + 1)).toBe(1);
+    await reopen();
+    expect(log.next(partition)).toBe(next);
+    expect(log.count(partition, 1, new Set([SOURCE]))).toBe(1);
+  });
+
+  test('acknowledges what is durable though a watcher throws, and tells the others', async () => {
+    let told = 0;
+    log.watch(partition, () => {
+      throw new Error('a bug');
+    });
+    log.watch(partition, () => void (told += 1));
+    await log.append(partition, [aRecord()]);
+    await log.append(partition, [aRecord()]);
+    expect(told).toBe(2);
+    expect(log.next(partition)).toBe(2);
   });
 
   test('tells its watchers after an append is durable', async () => {

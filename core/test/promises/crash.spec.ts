@@ -42,7 +42,8 @@ describe('kill -9 under load', () => {
     folder = await aFolder();
     endpoint = await Endpoint.open();
     router = await RouterProcess.start(folder.path);
-    const code = 'export default function transform(event) { return { ...event, metadata: { ...event.metadata, seen: true } }; }';
+    const code =
+      'export default function transform(event) { return { ...event, metadata: { ...event.metadata, seen: true } }; }';
     const api = await Api.login(router.address, ADMIN.email, ADMIN.password);
     ({ destination } = await api.connect('webhook', { url: endpoint.url }, [{ type: 'javascript', config: { code } }]));
     let address: string | null = router.address;
@@ -91,7 +92,9 @@ describe('kill -9 under load', () => {
 
   test('the run met what it is about: requests were cut off by every kill, and events flowed', () => {
     const { posted, acknowledged, requests, repeats, unanswered } = load;
-    report(`seed ${seed}: ${posted.length} events in ${requests} requests, ${acknowledged.length} acknowledged, ${unanswered} requests cut off, ${repeats} repeats of an event_id`);
+    report(
+      `seed ${seed}: ${posted.length} events in ${requests} requests, ${acknowledged.length} acknowledged, ${unanswered} requests cut off, ${repeats} repeats of an event_id`,
+    );
     report(`in flight at each kill: ${inFlightAtKill.join(', ')}; back after ${restartMs.join(', ')} ms`);
     expect(inFlightAtKill).toHaveLength(KILLS);
     expect(Math.min(...inFlightAtKill)).toBeGreaterThan(0);
@@ -139,7 +142,9 @@ describe('kill -9 under load', () => {
 
   test('only what was under way at a kill came twice', () => {
     const again = endpoint.arrivals.length - endpoint.byId.size;
-    report(`${endpoint.byId.size} events at the webhook, ${again} of ${endpoint.arrivals.length} requests were repeats (at most ${KILLS * UNDER_WAY} were possible)`);
+    report(
+      `${endpoint.byId.size} events at the webhook, ${again} of ${endpoint.arrivals.length} requests were repeats (at most ${KILLS * UNDER_WAY} were possible)`,
+    );
     expect(again).toBeLessThanOrEqual(KILLS * UNDER_WAY);
     // Between two arrivals of one event there was a kill.
     const needless = [...endpoint.byId.values()].filter((arrivals) =>
@@ -156,7 +161,13 @@ describe('kill -9 under load', () => {
     expect(accounts.accepted).toBe(archive.length);
     expect(accounts.accepted).toBeGreaterThanOrEqual(load.acknowledged.length);
     for (const account of accounts.subscriptions) {
-      expect(account).toMatchObject({ accepted: archive.length, delivered: archive.length, filtered: 0, dead: 0, parked: 0 });
+      expect(account).toMatchObject({
+        accepted: archive.length,
+        delivered: archive.length,
+        filtered: 0,
+        dead: 0,
+        parked: 0,
+      });
     }
     const api = await Api.login(router.address, ADMIN.email, ADMIN.password);
     expect(await accountOf(api, destination)).toMatchObject({ delivered: archive.length });

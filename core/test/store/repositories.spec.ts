@@ -53,11 +53,10 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
       edges: [['a', 'b']],
     };
     const pipeline = await pipelines.create(project, 'line', definition);
-    const publish = (definition_: unknown = definition, once: readonly string[] = []) =>
+    const publish = (definition_: unknown = definition) =>
       pipelines.publish(project, pipeline.id, {
         definition: definition_,
         feeds: [destination.id],
-        once: new Set(once),
         by: admin,
       });
     return { project, admin, source, destination, definition, pipeline, publish };
@@ -161,19 +160,6 @@ describe.each(['embedded', 'postgres'] as const)('repositories on %s', (kind) =>
       const [published, deleted] = await Promise.allSettled([publish(), destinations.delete(project, destination.id)]);
       expect([published.status, deleted.status].sort()).toEqual(['fulfilled', 'rejected']);
     }
-  });
-
-  it('let one published pipeline at a time feed a destination that counts every event once', async () => {
-    const { project, admin, destination, definition, pipeline, publish } = await furnished();
-    await publish(definition, [destination.id]);
-    const second = await pipelines.create(project, 'second', definition);
-    const publishSecond = (once: readonly string[]) =>
-      pipelines.publish(project, second.id, { definition, feeds: [destination.id], once: new Set(once), by: admin });
-    await expect(publishSecond([destination.id])).rejects.toMatchObject({
-      code: 'DESTINATION_FED_TWICE',
-      details: { pipeline: pipeline.id },
-    });
-    expect(await publishSecond([])).toBe(1);
   });
 
   it('give out what a key allows, until it is revoked', async () => {

@@ -99,11 +99,19 @@ export function pipelineRoutes(app: Scope, plane: ControlPlane): void {
         tags,
         summary: 'Save a draft; it may be incomplete, and nothing that runs changes',
         params: OneInProject,
-        body: Definition,
+        body: strict({ definition: Definition }),
         response: answers({ 200: Pipeline }),
       },
+      // The definition by itself is what the path names, so it is taken as well.
+      preValidation: (request, _reply, done) => {
+        const { body }: { body: unknown } = request;
+        if (typeof body === 'object' && body !== null && 'nodes' in body)
+          Object.assign(request, { body: { definition: body } });
+        done();
+      },
     },
-    async (request) => shown(await pipelines.saveDraft(request.params.project, request.params.id, request.body)),
+    async (request) =>
+      shown(await pipelines.saveDraft(request.params.project, request.params.id, request.body.definition)),
   );
 
   app.post(
@@ -126,7 +134,6 @@ export function pipelineRoutes(app: Scope, plane: ControlPlane): void {
       const version = await pipelines.publish(project, id, {
         definition,
         feeds,
-        once: await countedOnce(plane, project, feeds),
         by: callerOf(request).id,
       });
       await apply(plane, project);
@@ -197,21 +204,4 @@ export function pipelineRoutes(app: Scope, plane: ControlPlane): void {
       return reply.code(204).send(null);
     },
   );
-}
-
-/**
- * The destinations that count every event once, whichever pipeline brings it: stores, which take a partition in its order. A second pipeline's copy would
- * be dropped there as a repeat, whatever its transforms made of it.
- */
-async function countedOnce(
-  { destinations, registry }: ControlPlane,
-  project: string,
-  ids: readonly string[],
-): Promise<ReadonlySet<string>> {
-  const once = new Set<string>();
-  for (const id of ids) {
-    const { type } = await destinations.get(project, id);
-    if (registry.find('destination', type)?.definition.capabilities.ordering === 'partition') once.add(id);
-  }
-  return once;
 }

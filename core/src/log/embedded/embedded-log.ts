@@ -45,6 +45,9 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** An entry is read and parsed as a whole, so it stays of a size that does not stall the loop. */
 const MAX_ENTRY_EVENTS = 1000;
 const MAX_ENTRY_BYTES = 1024 * 1024;
+/** A write takes milliseconds; a disk that hangs is told from one that is slow by this. */
+const WRITE_MS = 30_000;
+const CLOSE_MS = 5_000;
 const TRIM_STEP = 500;
 const TRIM_BYTES = 4 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
@@ -58,7 +61,7 @@ const keyOf = ({ project, index }: Partition): string => `${project}/${index}`;
  */
 export class EmbeddedLog implements EventLog {
   readonly incarnation: string;
-  private stores: Stores;
+  private readonly stores: Stores;
   private readonly heads = new Map<string, Head>();
   private readonly watchers = new Map<string, Set<() => void>>();
   private readonly cache = new ReadCache();
@@ -66,6 +69,8 @@ export class EmbeddedLog implements EventLog {
   private waitingBytes = 0;
   private committing: Promise<void> | null = null;
   private closed = false;
+  /** A write is later than it may be. */
+  private hanging = false;
   /** Why the last commit failed; null when it did not. */
   private failure: string | null = null;
 
@@ -90,11 +95,17 @@ export class EmbeddedLog implements EventLog {
   }
 
   append(partition: Partition, records: readonly LogRecord[]): Promise<void> {
-    if (this.closed) return Promise.reject(new SwitchyardError('STOPPING', 'This process is shutting down: send the events again.'));
+    if (this.closed)
+      return Promise.reject(new SwitchyardError('STOPPING', 'This process is shutting down: send the events again.'));
     let bytes = 0;
     for (const record of records) bytes += record.text.length;
     if (this.waitingBytes + bytes > MAX_WAITING_BYTES) {
-      return Promise.reject(new SwitchyardError('OVERLOADED', 'More events are waiting to be written than may be held in memory: send them again in a moment.'));
+      return Promise.reject(
+        new SwitchyardError(
+          'OVERLOADED',
+          'More events are waiting to be written than may be held in memory: send them again in a moment.',
+        ),
+      );
     }
     this.waitingBytes += bytes;
     return new Promise((resolve, reject) => {
@@ -116,7 +127,12 @@ export class EmbeddedLog implements EventLog {
         for (const key of touched) this.tell(key);
       } catch (error) {
         await this.recover(error);
-        const refusal = new SwitchyardError('LOG_UNAVAILABLE', 'The event log could not write to its disk: send the events again. The log of this process says why.', undefined, { cause: error });
+        const refusal = new SwitchyardError(
+          'LOG_UNAVAILABLE',
+          'The event log could not write to its disk: send the events again. The log of this process says why.',
+          undefined,
+          { cause: error },
+        );
         for (const { reject } of group) reject(refusal);
       }
       for (const { bytes } of group) this.waitingBytes -= bytes;
@@ -130,7 +146,9 @@ export class EmbeddedLog implements EventLog {
       try {
         listener();
       } catch (error) {
-        this.options.logger.error('A listener of the event log threw. It is a bug of ours; the events are stored.', { error: String(error) });
+        this.options.logger.error('A listener of the event log threw. It is a bug of ours; the events are stored.', {
+          error: String(error),
+        });
       }
     }
   }
@@ -138,6 +156,7 @@ export class EmbeddedLog implements EventLog {
   /** Writes a group and waits for the fsync; heads move only then, so that nothing is read or counted before it is durable. */
   private async commit(group: readonly Waiting[]): Promise<Iterable<string>> {
     const started = performance.now();
+    if (this.hanging) throw new Error('The disk has not confirmed yet that it stored what was written before.');
     const { root, entries, named } = this.stores;
     const byPartition = new Map<string, { partition: Partition; records: LogRecord[] }>();
     const seen = new Set<string>();
@@ -159,45 +178,64 @@ export class EmbeddedLog implements EventLog {
     const moved = new Map<string, Head>();
     const written: { key: string; first: number; records: readonly LogRecord[]; bytes: number }[] = [];
     const at = Date.now();
-    await root.batch(() => {
+    const write = root.batch(() => {
       for (const [key, { partition, records }] of byPartition) {
         const head = this.head(partition);
         const next: Head = { next: head.next, totals: new Map(head.totals) };
         for (const part of split(records)) {
           const entry = encodeEntry(part, at, next.totals);
-          void entries.put([partition.project, partition.index, next.next], entry);
-          for (const record of part) if (record.named) void named.put([partition.project, record.event.id], EMPTY);
+          unwatched(entries.put([partition.project, partition.index, next.next], entry));
+          for (const record of part)
+            if (record.named) unwatched(named.put([partition.project, record.event.id], EMPTY));
           written.push({ key, first: next.next, records: part, bytes: entry.length });
           next.next += part.length;
         }
         moved.set(key, next);
       }
     });
-    await root.flushed;
+    await this.inTime(write.then(() => root.flushed));
     for (const [key, head] of moved) this.heads.set(key, head);
     for (const { key, first, records, bytes } of written) {
-      this.cache.keep(key, first, records.map(({ event, source }, index) => ({ offset: first + index, source, event })), bytes);
+      this.cache.keep(
+        key,
+        first,
+        records.map(({ event, source }, index) => ({ offset: first + index, source, event })),
+        bytes,
+      );
     }
     this.options.onCommit?.((performance.now() - started) / 1000, events);
     return moved.keys();
   }
 
   /**
-   * After a failed write or fsync nobody can say what the disk holds, so the file is opened anew and the heads are read from it. Nothing of the
-   * failed group was acknowledged; what of it did reach the disk is delivered as well.
+   * After a failed write LMDB stands where it stood before: the heads are read from it anew. Nothing of the failed group was acknowledged; what of it did reach
+   * the disk is delivered as well.
    */
   private async recover(error: unknown): Promise<void> {
-    this.options.logger.error('The event log could not write. Requests are answered 503 until a write succeeds.', { error: String(error) });
-    this.failure = String(error);
     this.heads.clear();
     this.cache.clear();
-    try {
-      // It may be closed already, when it could not be opened again the last time.
-      await this.stores.root.close().catch(() => undefined);
-      this.stores = openStores(this.options.directory);
-    } catch (reopenError) {
-      this.options.logger.error('The event log could not be opened again. It is tried at the next request.', { error: String(reopenError) });
-    }
+    this.options.logger.error('The event log could not write. Requests are answered 503 until a write succeeds.', {
+      error: String(await reasonOf(error)),
+    });
+  }
+
+  /**
+   * Waits for a write and its fsync, but not for ever: a disk that hangs is answered 503. Until it does say what became of the write, nobody knows what the file
+   * holds, and nothing more is written.
+   */
+  private async inTime(write: Promise<unknown>): Promise<void> {
+    const deadline = Promise.withResolvers<'late'>();
+    const timer = setTimeout(deadline.resolve, WRITE_MS, 'late' as const);
+    if ((await Promise.race([write, deadline.promise]).finally(() => clearTimeout(timer))) !== 'late') return;
+    this.hanging = true;
+    const ended = (): void => {
+      this.hanging = false;
+      this.heads.clear();
+      this.cache.clear();
+      this.options.logger.info('The disk has answered: the event log takes events again.');
+    };
+    write.then(ended, ended);
+    throw new Error(`The disk did not confirm within ${WRITE_MS / 1000} seconds that it stored what was written.`);
   }
 
   async read(partition: Partition, from: number, maxEvents: number): Promise<LogRead> {
@@ -228,12 +266,19 @@ export class EmbeddedLog implements EventLog {
     const entry = this.stores.entries.get([partition.project, partition.index, first]);
     try {
       const header = decodeHeader(entry ?? EMPTY);
-      if (entry !== undefined && first + header.count > offset) return this.cache.keepRead(key, first, decodeEvents(entry, header, first), entry.length);
+      if (entry !== undefined && first + header.count > offset)
+        return this.cache.keepRead(key, first, decodeEvents(entry, header, first), entry.length);
     } catch (error) {
       this.options.onDamage?.();
-      this.options.logger.error('An entry of the event log is damaged. Its events are skipped; those behind it are read.', {
-        project: partition.project, partition: partition.index, offset: first, error: String(error),
-      });
+      this.options.logger.error(
+        'An entry of the event log is damaged. Its events are skipped; those behind it are read.',
+        {
+          project: partition.project,
+          partition: partition.index,
+          offset: first,
+          error: String(error),
+        },
+      );
     }
     const after = this.firstKeyFrom(partition, Math.max(offset, first) + 1);
     return { events: [], end: after ?? this.head(partition).next };
@@ -242,12 +287,23 @@ export class EmbeddedLog implements EventLog {
   /** The key of the entry that begins at or before `offset`, else of the first one behind it. */
   private firstKeyAround(partition: Partition, offset: number): number | null {
     const { project, index } = partition;
-    for (const key of this.stores.entries.getKeys({ start: [project, index, offset], end: [project, index, -1], reverse: true, limit: 1 })) return key[2];
+    for (const key of this.stores.entries.getKeys({
+      start: [project, index, offset],
+      end: [project, index, -1],
+      reverse: true,
+      limit: 1,
+    }))
+      return key[2];
     return this.firstKeyFrom(partition, offset);
   }
 
   private firstKeyFrom({ project, index }: Partition, offset: number): number | null {
-    for (const key of this.stores.entries.getKeys({ start: [project, index, offset], end: [project, index, Number.MAX_SAFE_INTEGER], limit: 1 })) return key[2];
+    for (const key of this.stores.entries.getKeys({
+      start: [project, index, offset],
+      end: [project, index, Number.MAX_SAFE_INTEGER],
+      limit: 1,
+    }))
+      return key[2];
     return null;
   }
 
@@ -297,7 +353,11 @@ export class EmbeddedLog implements EventLog {
     let removed = 0;
     let bytes = 0;
     const doomed: { key: EntryKey; names: readonly string[] }[] = [];
-    for (const { key, value } of entries.getRange({ start: [project, index, 0], end: [project, index, Math.min(before, keep)], limit: TRIM_STEP })) {
+    for (const { key, value } of entries.getRange({
+      start: [project, index, 0],
+      end: [project, index, Math.min(before, keep)],
+      limit: TRIM_STEP,
+    })) {
       // The loop is not held up for longer than reading some entries takes; the next call goes on.
       bytes += value.length;
       if (removed > 0 && bytes > TRIM_BYTES) break;
@@ -305,7 +365,9 @@ export class EmbeddedLog implements EventLog {
       let names: readonly string[] = [];
       try {
         header = decodeHeader(value);
-        names = decodeEvents(value, header, key[2]).map(({ event }) => event.id).filter((id) => id[14] === '5');
+        names = decodeEvents(value, header, key[2])
+          .map(({ event }) => event.id)
+          .filter((id) => id[14] === '5');
       } catch {
         // A damaged entry goes with its neighbours; the ids that it held stay known, which costs a few bytes and hurts nobody.
         doomed.push({ key, names });
@@ -319,8 +381,8 @@ export class EmbeddedLog implements EventLog {
     for (const { key } of doomed) this.cache.drop(keyOf(partition), key[2]);
     await root.batch(() => {
       for (const { key, names } of doomed) {
-        void entries.remove(key);
-        for (const id of names) void named.remove([project, id]);
+        unwatched(entries.remove(key));
+        for (const id of names) unwatched(named.remove([project, id]));
       }
     });
     return removed;
@@ -335,13 +397,20 @@ export class EmbeddedLog implements EventLog {
     if (this.closed) return;
     this.closed = true;
     await this.committing;
-    await this.stores.root.close();
+    // After a write that failed LMDB waits for a flush that never comes. All that was acknowledged is on the disk.
+    const timer = Promise.withResolvers<void>();
+    const giveUp = setTimeout(timer.resolve, CLOSE_MS);
+    await Promise.race([this.stores.root.close(), timer.promise]).finally(() => clearTimeout(giveUp));
   }
 
   /** The key of the last entry that can be read: it carries the partition's offset and totals over a restart, with what is damaged behind it. */
   private firstToKeep({ project, index }: Partition): number {
     let last: number | null = null;
-    for (const { key, value } of this.stores.entries.getRange({ start: [project, index, Number.MAX_SAFE_INTEGER], end: [project, index, -1], reverse: true })) {
+    for (const { key, value } of this.stores.entries.getRange({
+      start: [project, index, Number.MAX_SAFE_INTEGER],
+      end: [project, index, -1],
+      reverse: true,
+    })) {
       last ??= key[2];
       if (isReadable(value)) return key[2];
     }
@@ -358,7 +427,11 @@ export class EmbeddedLog implements EventLog {
   /** From the last entry that can be read. Offsets of a damaged one behind it are passed over, never used again. */
   private readHead({ project, index }: Partition): Head {
     let skip: number | null = null;
-    for (const { key, value } of this.stores.entries.getRange({ start: [project, index, Number.MAX_SAFE_INTEGER], end: [project, index, -1], reverse: true })) {
+    for (const { key, value } of this.stores.entries.getRange({
+      start: [project, index, Number.MAX_SAFE_INTEGER],
+      end: [project, index, -1],
+      reverse: true,
+    })) {
       try {
         const header = decodeHeader(value);
         return { next: skip ?? key[2] + header.count, totals: new Map(Object.entries(header.totals)) };
@@ -367,6 +440,25 @@ export class EmbeddedLog implements EventLog {
       }
     }
     return { next: skip ?? 0, totals: new Map() };
+  }
+}
+
+/**
+ * A write within a batch, whose promise is the one to wait for. When a commit fails, each of its writes rejects as well, with an error that holds the reason as
+ * one more promise that rejects; a rejection that nobody waits for would end the process.
+ */
+function unwatched(write: Promise<boolean>): void {
+  write.catch((error: unknown) => void reasonOf(error));
+}
+
+/** Why a commit failed, as far as LMDB says it. */
+async function reasonOf(error: unknown): Promise<unknown> {
+  if (typeof error !== 'object' || error === null || !('commitError' in error)) return error;
+  try {
+    await error.commitError;
+    return error;
+  } catch (reason) {
+    return reason;
   }
 }
 
@@ -380,7 +472,14 @@ function isReadable(entry: Buffer): boolean {
 }
 
 function openStores(directory: string): Stores {
-  const root = open<Buffer, string>({ path: join(directory, 'log'), noSubdir: false, encoding: 'binary', maxDbs: 4 });
+  // Its batch of a turn is a promise that nobody gets: when the disk is full it rejects, and that would end the process. Our own batches need none.
+  const root = open<Buffer, string>({
+    path: join(directory, 'log'),
+    noSubdir: false,
+    encoding: 'binary',
+    maxDbs: 4,
+    eventTurnBatching: false,
+  });
   return {
     root,
     entries: root.openDB<Buffer, EntryKey>({ name: 'entries', encoding: 'binary' }),

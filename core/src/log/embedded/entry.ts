@@ -29,8 +29,8 @@ export interface EntryHeader {
   readonly exact: boolean;
 }
 
-/** Digits and points in such a run cannot come from a number that a double writes back in the same way, or are cheap to look at twice. */
-const MANY_DIGITS = /[\d.]{16}/;
+/** A shorter run of digits and points is a number that a double writes back in the same way; a longer one is parsed with care. */
+const MANY_DIGITS = 16;
 
 /** Encodes a batch; `totals` are those before it and are advanced. */
 export function encodeEntry(records: readonly LogRecord[], at: number, totals: Map<string, number>): Buffer {
@@ -43,7 +43,13 @@ export function encodeEntry(records: readonly LogRecord[], at: number, totals: M
     else runs.push(source, 1);
   }
   body += ']';
-  const header: EntryHeader = { count: records.length, at, runs, totals: Object.fromEntries(totals), exact: MANY_DIGITS.test(body) };
+  const header: EntryHeader = {
+    count: records.length,
+    at,
+    runs,
+    totals: Object.fromEntries(totals),
+    exact: hasManyDigits(body),
+  };
   const head = JSON.stringify(header);
   const entry = Buffer.allocUnsafe(FIXED + Buffer.byteLength(head) + Buffer.byteLength(body));
   entry[0] = FORMAT;
@@ -52,6 +58,25 @@ export function encodeEntry(records: readonly LogRecord[], at: number, totals: M
   entry.write(body, FIXED + headLength);
   entry.writeUInt32LE(crc32(entry.subarray(5)), 1);
   return entry;
+}
+
+/** A run of that length covers one place in so many, so the others are not looked at: this stands before every 202. */
+function hasManyDigits(text: string): boolean {
+  for (let at = MANY_DIGITS - 1; at < text.length; at += MANY_DIGITS) {
+    if (!isDigitOrPoint(text, at)) continue;
+    let from = at;
+    let to = at + 1;
+    while (from > 0 && isDigitOrPoint(text, from - 1)) from -= 1;
+    while (to < text.length && isDigitOrPoint(text, to)) to += 1;
+    if (to - from >= MANY_DIGITS) return true;
+  }
+  return false;
+}
+
+/** "." is 46 and "0" to "9" are 48 to 57. */
+function isDigitOrPoint(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code <= 57 && code >= 46 && code !== 47;
 }
 
 /** Throws when the entry is damaged or of a later format. */
@@ -68,7 +93,11 @@ export function decodeEvents(entry: Buffer, header: EntryHeader, first: number):
 }
 
 /** Puts offsets and sources to the events of one entry. */
-export function placeEvents(events: readonly Event[], runs: readonly (string | number)[], first: number): readonly LogEvent[] {
+export function placeEvents(
+  events: readonly Event[],
+  runs: readonly (string | number)[],
+  first: number,
+): readonly LogEvent[] {
   let run = 0;
   let left = runs[1] as number;
   return events.map((event, index) => {

@@ -130,6 +130,10 @@ export class Load {
 }
 
 function draftOf({ number, eventId }: Posted): Draft {
-  const draft = { event_name: NAMES[number % NAMES.length] ?? '', user_id: `user-${number % 97}`, metadata: { number } };
+  const draft = {
+    event_name: NAMES[number % NAMES.length] ?? '',
+    user_id: `user-${number % 97}`,
+    metadata: { number },
+  };
   return eventId === null ? draft : { ...draft, event_id: eventId };
 }

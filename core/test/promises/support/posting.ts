@@ -11,7 +11,11 @@ export interface Draft {
 export interface BatchAnswer {
   readonly accepted: number;
   readonly rejected: number;
-  readonly results: readonly { readonly index: number; readonly id?: string; readonly error?: { readonly code: string; readonly message: string } }[];
+  readonly results: readonly {
+    readonly index: number;
+    readonly id?: string;
+    readonly error?: { readonly code: string; readonly message: string };
+  }[];
 }
 
 /** An application that posts events with one API key. */
@@ -33,7 +37,10 @@ export class Client {
   /** Posts a batch that must be accepted as a whole, and gives back its ids in order. */
   async postAll(events: readonly Draft[]): Promise<readonly string[]> {
     const { results, rejected } = await this.batch(events);
-    if (rejected > 0) throw new Error(`${rejected} events were rejected: ${JSON.stringify(results.filter(({ error }) => error !== undefined))}`);
+    if (rejected > 0)
+      throw new Error(
+        `${rejected} events were rejected: ${JSON.stringify(results.filter(({ error }) => error !== undefined))}`,
+      );
     return results.map(({ id }) => id ?? '');
   }
 }

@@ -59,6 +59,12 @@ export class RouterProcess {
     return !this.exited;
   }
 
+  /** The memory that the router holds, in bytes, without that of its sandboxes. */
+  async rss(): Promise<number> {
+    const text = await (await fetch(`${this.address}/metrics`)).text();
+    return Number(/^process_resident_memory_bytes (\S+)$/m.exec(text)?.[1]);
+  }
+
   /** Sends SIGKILL to the whole group and waits until the router is gone. */
   async kill(): Promise<void> {
     if (this.exited || this.child.pid === undefined) return;

@@ -80,6 +80,7 @@ export class BatchRunner {
 
   #judgeRan(ran: Ran, batch: Batch): void {
     const answer = ran.text === null ? null : readAnswer(ran.text, batch.sliceLength);
+    if (answer === null && ran.end === 'starved') return batch.setback(tooBusy());
     if (answer === null || (ran.end === 'answered' && answer.results.length === 0)) {
       if (batch.lost()) this.#guilty(batch, ran.end === 'memory' ? this.#sentence('memory') : this.#unreadable(), '');
       return;
@@ -94,8 +95,7 @@ export class BatchRunner {
     batch.accept(answer, ran.text?.length ?? 0);
     if (reached > 0) this.#events.good(reached);
     else if (ran.end === 'timeout') this.#guilty(batch, this.#sentence('overdue'), ran.stack);
-    else
-      batch.setback(new RetryableError('The machine is too busy to run the code.', { code: 'TRANSFORM_UNAVAILABLE' }));
+    else batch.setback(tooBusy());
   }
 
   #guilty(batch: Batch, error: PermanentError, stack: string): void {
@@ -171,6 +171,12 @@ function loadFault(result: RunResult): Pick<LoadFailure, 'message' | 'stack'> | 
     result.death
   ];
   return { message: `what stands outside of the function ${did}`, stack: '' };
+}
+
+function tooBusy(): RetryableError {
+  return new RetryableError('The machine is too busy to run the code: it got no CPU within its time.', {
+    code: 'TRANSFORM_UNAVAILABLE',
+  });
 }
 
 function unavailable(result: Exclude<RunResult, Ran>): RetryableError {

@@ -42,7 +42,7 @@ export const escapes: readonly HostileScript[] = [
   found('an async function’s constructor', "await (async () => {}).constructor('return typeof process')()"),
   found(
     'names on the global object',
-    'Object.getOwnPropertyNames(globalThis).filter((name) => /^(process|require|module|Buffer|global|fetch|setTimeout|setImmediate|queueMicrotask|_?ivm|Deno|WebSocket|Worker|XMLHttpRequest)$/.test(name)).join()',
+    'Object.getOwnPropertyNames(globalThis).filter((name) => /^(process|require|module|Buffer|global|fetch|setTimeout|setImmediate|queueMicrotask|gc|_?ivm|Deno|WebSocket|Worker|XMLHttpRequest)$/.test(name)).join()',
     '',
   ),
   found(

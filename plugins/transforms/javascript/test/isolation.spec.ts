@@ -226,6 +226,35 @@ describe('processes', () => {
 });
 
 onLinux('processes, as /proc shows them,', () => {
+  it('are not blamed, nor their events, for time that the machine did not give them', async () => {
+    // Some tens of milliseconds of CPU, whatever the clock says.
+    const code = 'export default (event) => { for (let i = 0; i < 3e7; i += 1) event.metadata.i = i; return event; }';
+    const recorded = recording();
+    const instance = bench.instance({ code, timeout_ms: 1000 }, recorded);
+    expect(await wordsFor(instance, events(1))).toEqual(['emit']);
+    const pids = bench.pool.pids;
+    const under = wordsFor(instance, events(3));
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    // Past the budget and past the watchdog's first look.
+    await new Promise((resolve) => setTimeout(resolve, 2200));
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+    expect(await under).toEqual(['emit', 'emit', 'emit']);
+    expect(recorded.counts.has('javascript_kills_total')).toBe(false);
+    expect(recorded.counts.has('javascript_timeouts_total')).toBe(false);
+  }, 20_000);
+
+  it('do not grow with the events that have passed through', async () => {
+    const instance = bench.instance(PASS);
+    const batch = Array.from({ length: 100 }, (_, n) => anEvent(`e${n}`, { n, pad: 'x'.repeat(5000) }));
+    await instance.apply(batch, never);
+    const [pid] = bench.pool.pids;
+    for (let n = 0; n < 600; n += 1) await instance.apply(batch, never);
+    expect(bench.pool.pids).toEqual([pid]);
+    const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    // 300 MB have come out of the isolate.
+    expect(Number(kib) / 1024).toBeLessThan(280);
+  }, 30_000);
+
   it('hold nothing of the router’s environment, and the router holds nothing of isolated-vm', async () => {
     process.env['SWITCHYARD_TEST_SECRET'] = 'a-secret-of-the-router';
     await bench.instance(PASS).open(never);

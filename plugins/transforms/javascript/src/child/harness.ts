@@ -36,7 +36,7 @@ export function createHarness(limits: HarnessLimits): Harness {
   const slice = Reflect.get(String.prototype, 'slice');
 
   // Shared memory and WebAssembly bring threads and memory beside the limits; a finalizer would run outside of any deadline.
-  const removed = { WebAssembly: 0, SharedArrayBuffer: 0, Atomics: 0, FinalizationRegistry: 0, ShadowRealm: 0 };
+  const removed = { WebAssembly: 0, SharedArrayBuffer: 0, Atomics: 0, FinalizationRegistry: 0, ShadowRealm: 0, gc: 0 };
   for (const name in removed) deleteProperty(globalThis, name);
   // JSON.stringify asks even plain strings for it: without this lock the code could rewrite the harness's own texts.
   defineProperty(String.prototype, 'toJSON', { value: undefined, writable: false, configurable: false });

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import type { FromChild, ToChild } from '../sandbox/protocol.ts';
+import type { FromChild, ToChild, Usage } from '../sandbox/protocol.ts';
+import { cameOut } from './collect-garbage.ts';
 import type { GuardData } from './guard.ts';
 import { CodeIsolate, LoadError } from './isolate.ts';
 
@@ -18,10 +19,10 @@ function answer(message: FromChild): void {
 
 let restingBytes = 0;
 
-function usage(): { threadCpuMs: number; rssBytes: number } {
-  const { user, system } = process.threadCpuUsage();
+function usage(): Usage {
+  const { user, system } = process.cpuUsage();
   restingBytes = process.memoryUsage.rss();
-  return { threadCpuMs: (user + system) / 1000, rssBytes: restingBytes };
+  return { cpuMs: (user + system) / 1000, rssBytes: restingBytes };
 }
 
 /** An isolate's limit is soft (two or three times as much can pass) and does not see what native code allocates. */
@@ -60,6 +61,7 @@ process.on('message', (message: ToChild) => {
       const ran = bounded(held.memoryMb, () => held.isolate.run(text, budgetMs));
       if (ran.end !== 'answered') unload(key);
       answer({ type: 'ran', ...ran, usage: usage() });
+      cameOut(ran.text?.length ?? 0);
       return;
     }
     case 'unload':

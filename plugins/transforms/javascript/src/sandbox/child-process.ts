@@ -1,5 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { readFileSync, writeFile } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFile } from 'node:fs';
 import { createRequire } from 'node:module';
 import { setPriority } from 'node:os';
 import { dirname, join, parse } from 'node:path';
@@ -130,7 +130,7 @@ export class SandboxChild {
   }
 
   #answered(message: FromChild): void {
-    this.#cpuMs = message.usage.threadCpuMs;
+    this.#cpuMs = message.usage.cpuMs;
     this.rssBytes = message.usage.rssBytes;
     const pending = this.#pending;
     this.#pending = null;
@@ -159,9 +159,13 @@ export class SandboxChild {
   /** Linux only: elsewhere a child that is late is taken to have used its time. */
   #cpuSinceLastAnswer(): number | undefined {
     try {
-      const [nanoseconds] = readFileSync(`/proc/${this.pid}/schedstat`, 'utf8').split(' ');
-      const cpuMs = Number(nanoseconds) / 1e6;
-      return Number.isFinite(cpuMs) && cpuMs > 0 ? cpuMs - this.#cpuMs : undefined;
+      const threads = `/proc/${this.pid}/task`;
+      let nanoseconds = 0;
+      for (const thread of readdirSync(threads)) {
+        nanoseconds += Number(readFileSync(join(threads, thread, 'schedstat'), 'utf8').split(' ')[0]);
+      }
+      const cpuMs = nanoseconds / 1e6;
+      return cpuMs > 0 ? cpuMs - this.#cpuMs : undefined;
     } catch {
       return undefined;
     }
@@ -191,13 +195,13 @@ const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 const entry = fileURLToPath(new URL(`../child/main${extension}`, import.meta.url));
 
 function nodeFlags(): string[] {
-  const isolatedVm = createRequire(import.meta.url).resolve('isolated-vm/package.json');
-  const nodeGypBuild = createRequire(isolatedVm).resolve('node-gyp-build/package.json');
+  const isolatedVm = foldersOf('isolated-vm', import.meta.url);
+  const nodeGypBuild = foldersOf('node-gyp-build', join(isolatedVm.real, 'package.json'));
   const readable = [
     join(dirname(entry), '..'),
     fileURLToPath(new URL('../../package.json', import.meta.url)),
-    dirname(isolatedVm),
-    dirname(nodeGypBuild),
+    ...isolatedVm.all,
+    ...nodeGypBuild.all,
     // node-gyp-build asks whether it exists, to tell musl from glibc.
     '/etc/alpine-release',
   ];
@@ -212,6 +216,14 @@ function nodeFlags(): string[] {
     '--disable-warning=SecurityWarning',
     '--disable-warning=ExperimentalWarning',
   ];
+}
+
+/** Where a package lies for who imports it: its real folder, and the links by which it is found. */
+function foldersOf(name: string, from: string): { readonly real: string; readonly all: readonly string[] } {
+  const { resolve } = createRequire(from);
+  const real = dirname(resolve(`${name}/package.json`));
+  const found = (resolve.paths(name) ?? []).map((folder) => join(folder, name)).filter((folder) => existsSync(folder));
+  return { real, all: [...new Set([real, ...found])] };
 }
 
 /** The router comes first when CPU or memory is short. Both are favours of the system: without them nothing is less correct. */

@@ -13,9 +13,9 @@ export type ToChild =
   | { readonly type: 'unload'; readonly key: number };
 
 /** What the child has used so far, for the parent's watchdog. */
-interface Usage {
-  /** CPU time of the child's main thread since it began. */
-  readonly threadCpuMs: number;
+export interface Usage {
+  /** CPU time of all threads since the child began. */
+  readonly cpuMs: number;
   readonly rssBytes: number;
 }
 
