@@ -11,7 +11,7 @@ import { escapeReporter } from './plugin-host/escape-report.ts';
 import { containEscapes } from './plugin-host/scope.ts';
 import { loadSecrets } from './secrets-file.ts';
 import type { Settings } from './settings.ts';
-import { bootstrap, type Bootstrapped } from './store/bootstrap.ts';
+import { bootstrap, type Bootstrapped } from './bootstrap/bootstrap.ts';
 import { openDatabase } from './store/database.ts';
 import { keepHouse } from './store/embedded/housekeeping.ts';
 import { startServer } from './start-server.ts';

@@ -1,5 +1,5 @@
 import type { Settings } from './settings.ts';
-import type { Bootstrapped } from './store/bootstrap.ts';
+import type { Bootstrapped } from './bootstrap/bootstrap.ts';
 
 /**
  * What a person sees when the router is ready. Generated credentials are shown at the start that made them and never again: the database holds

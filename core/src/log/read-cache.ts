@@ -10,6 +10,8 @@ export interface CachedEntry {
 
 /** Text bytes of the entries that are kept parsed. */
 const MAX_BYTES = 32 * 1024 * 1024;
+/** A reader that is further behind than this does not get here before what is appended now was dropped again. */
+const NEAR_EVENTS = 20_000;
 
 /**
  * Parsed entries, shared by all the cursors that stand at the same place: ten destinations at the head cost one parse, and right after an
@@ -20,6 +22,9 @@ export class ReadCache {
     maxSize: MAX_BYTES,
   });
 
+  /** How far the furthest reader of each partition has come. */
+  private readonly readers = new Map<string, number>();
+
   get(partition: string, first: number): CachedEntry | undefined {
     const cached = this.entries.get(`${partition}/${first}`);
     if (cached === undefined) return undefined;
@@ -28,6 +33,21 @@ export class ReadCache {
       cached.frozen = true;
     }
     return cached.entry;
+  }
+
+  /** Where a cursor reads. */
+  reading(partition: string, from: number): void {
+    const furthest = this.readers.get(partition);
+    if (furthest === undefined || from > furthest) this.readers.set(partition, from);
+  }
+
+  /**
+   * Whether what is appended at `first` is worth keeping: some reader is about to come for it. Kept for nobody, events only grow old: they would be moved through the
+   * generations of the heap, and that costs more than parsing them.
+   */
+  wants(partition: string, first: number): boolean {
+    const furthest = this.readers.get(partition);
+    return furthest !== undefined && first - furthest <= NEAR_EVENTS;
   }
 
   /** Keeps what was just appended; `bytes` is the size of its text. */

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { defaultSource } from '../../store/defaults.ts';
+import { defaultSource } from '../../bootstrap/defaults.ts';
 import { callerOf } from '../access.ts';
 import type { ControlPlane, Scope } from '../plane.ts';
 import { Id, PageQuery, answers, listOf, strict } from '../schemas.ts';

@@ -196,6 +196,7 @@ export class EmbeddedLog implements EventLog {
     await this.inTime(write.then(() => root.flushed));
     for (const [key, head] of moved) this.heads.set(key, head);
     for (const { key, first, records, bytes } of written) {
+      if (!this.cache.wants(key, first)) continue;
       this.cache.keep(
         key,
         first,
@@ -241,6 +242,7 @@ export class EmbeddedLog implements EventLog {
   async read(partition: Partition, from: number, maxEvents: number): Promise<LogRead> {
     const key = keyOf(partition);
     const end = this.head(partition).next;
+    this.cache.reading(key, from);
     const events: LogEvent[] = [];
     let next = from;
     while (next < end && events.length < maxEvents) {

@@ -4,15 +4,15 @@ import { SwitchyardError } from '../errors.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { PluginConfigs } from '../plugin-host/config.ts';
 import type { PluginRegistry } from '../plugin-host/registry.ts';
-import { formatApiKey, newApiKey, parseApiKey, type ApiKey } from './api-key-format.ts';
-import { insertKey } from './api-keys.ts';
+import { formatApiKey, newApiKey, parseApiKey, type ApiKey } from '../store/api-key-format.ts';
+import { insertKey } from '../store/api-keys.ts';
 import { DEFAULT_PROJECT, defaultInstance, defaultSource } from './defaults.ts';
-import { insertInstance, type NewInstance } from './instances.ts';
-import type { Passwords } from './passwords.ts';
-import { insertPipeline, insertVersion } from './pipelines.ts';
-import { PARTITIONS } from './projects.ts';
-import type { Database } from './schema.ts';
-import { insertUser } from './users.ts';
+import { insertInstance, type NewInstance } from '../store/instances.ts';
+import type { Passwords } from '../store/passwords.ts';
+import { insertPipeline, insertVersion } from '../store/pipelines.ts';
+import { PARTITIONS } from '../store/projects.ts';
+import type { Database } from '../store/schema.ts';
+import { insertUser } from '../store/users.ts';
 
 export interface FirstStart {
   readonly adminEmail: string;

@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import type { PluginConfigs } from '../plugin-host/config.ts';
 import type { PluginKind } from '../plugin-host/definition.ts';
 import type { PluginRegistry } from '../plugin-host/registry.ts';
-import type { NewInstance } from './instances.ts';
+import type { NewInstance } from '../store/instances.ts';
 
 /**
  * What a first start sets up. The only place where core names plugin types, and only as a configuration that a person could have made: a type that is not

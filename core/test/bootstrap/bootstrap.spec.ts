@@ -1,12 +1,12 @@
 import { jest } from '@jest/globals';
-import { bootstrap, type FirstStart } from '../../src/store/bootstrap.ts';
+import { bootstrap, type FirstStart } from '../../src/bootstrap/bootstrap.ts';
 import { parseApiKey } from '../../src/store/api-key-format.ts';
 import { ApiKeyRepository } from '../../src/store/api-keys.ts';
 import { Passwords } from '../../src/store/passwords.ts';
 import { PipelineRepository } from '../../src/store/pipelines.ts';
 import { UserRepository } from '../../src/store/users.ts';
-import { Databases } from './databases.ts';
-import { migrated, testConfigs, testRegistry } from './stored-project.ts';
+import { Databases } from '../store/databases.ts';
+import { migrated, testConfigs, testRegistry } from '../store/stored-project.ts';
 
 // A first start of PGlite takes seconds.
 jest.setTimeout(60_000);
