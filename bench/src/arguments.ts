@@ -20,13 +20,18 @@ const USAGE = `Usage: npm run bench -- [row …] [--rounds N] [--json FILE] [--p
 
 export function readArguments(words: readonly string[], known: readonly string[]): Wanted {
   const { values, positionals } = parse(words);
-  const named = positionals.map((word) => ({ word, rows: known.includes(word) ? [word] : known.filter((name) => name.startsWith(`${word}-`)) }));
+  const named = positionals.map((word) => ({
+    word,
+    rows: known.includes(word) ? [word] : known.filter((name) => name.startsWith(`${word}-`)),
+  }));
   const unknown = named.filter(({ rows }) => rows.length === 0).map(({ word }) => word);
-  if (unknown.length > 0) throw new UsageError(`There is no row called ${unknown.join(', ')}. Rows: ${known.join(', ')}\n\n${USAGE}`);
+  if (unknown.length > 0)
+    throw new UsageError(`There is no row called ${unknown.join(', ')}. Rows: ${known.join(', ')}\n\n${USAGE}`);
   const chosen = named.flatMap(({ rows }) => rows);
   const rows = known.filter((name) => positionals.length === 0 || chosen.includes(name));
   const rounds = Number(values.rounds ?? 5);
-  if (!Number.isInteger(rounds) || rounds < 5) throw new UsageError(`--rounds must be a whole number, 5 or more.\n\n${USAGE}`);
+  if (!Number.isInteger(rounds) || rounds < 5)
+    throw new UsageError(`--rounds must be a whole number, 5 or more.\n\n${USAGE}`);
   return { rows, rounds, json: values.json ?? null, profile: values.profile ?? null };
 }
 

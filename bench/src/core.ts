@@ -36,8 +36,15 @@ const DEADLINE_MS = 60_000;
 
 /** Plugins that are open, called as the delivery engine calls them. */
 export interface RunningPlugins {
-  destination(type: string, config: object, project?: string): Promise<{ deliver(batch: DeliveryBatch): Promise<Result<DeliveryOutcomes>>; close(): Promise<boolean> }>;
-  transform(type: string, config: object): Promise<{ apply(batch: readonly Event[]): Promise<Result<TransformOutcomes>>; close(): Promise<boolean> }>;
+  destination(
+    type: string,
+    config: object,
+    project?: string,
+  ): Promise<{ deliver(batch: DeliveryBatch): Promise<Result<DeliveryOutcomes>>; close(): Promise<boolean> }>;
+  transform(
+    type: string,
+    config: object,
+  ): Promise<{ apply(batch: readonly Event[]): Promise<Result<TransformOutcomes>>; close(): Promise<boolean> }>;
 }
 
 async function load<Module>(name: string): Promise<Module> {
@@ -54,13 +61,18 @@ export async function quietLogger(): Promise<ReturnType<LoggerModule['createLogg
 /** The plugins that come with the router, found as the router finds them. */
 export async function loadPlugins(): Promise<PluginRegistry> {
   const { discoverPlugins } = await load<DiscoverModule>('plugin-host/discover');
-  return discoverPlugins({ pluginsDirectory: plugins, listed: [], workingDirectory: process.cwd(), coreVersion: '0.1.0' });
+  return discoverPlugins({
+    pluginsDirectory: plugins,
+    listed: [],
+    workingDirectory: process.cwd(),
+    coreVersion: '0.1.0',
+  });
 }
 
 /** Opens the database as the router does; without a URL, the embedded one in `dataDir`. */
 export async function openDatabase(dataDir: string, databaseUrl: string | undefined): Promise<OpenDatabase> {
   const module = await load<DatabaseModule>('store/database');
-  return module.openDatabase<Database>({ databaseUrl, dataDir, logger: await quietLogger() });
+  return module.openDatabase({ databaseUrl, dataDir, logger: await quietLogger() });
 }
 
 /** The client behind every plugin's `ctx.http`, allowed to reach the receiver. */
@@ -69,7 +81,10 @@ export async function openHttpClient(): Promise<HttpClientHandle> {
 }
 
 /** Runs plugins as the router does: contained calls, sealed secrets, the same context. A door that is not given must not be used by the plugin. */
-export async function openPluginHost(doors: { readonly http?: HttpClientHandle; readonly database?: OpenDatabase }): Promise<RunningPlugins> {
+export async function openPluginHost(doors: {
+  readonly http?: HttpClientHandle;
+  readonly database?: OpenDatabase;
+}): Promise<RunningPlugins> {
   const { PluginConfigs } = await load<ConfigModule>('plugin-host/config');
   const { SecretBox } = await load<SecretsModule>('plugin-host/secrets');
   const { PluginContexts } = await load<ContextModule>('plugin-host/context');
@@ -87,7 +102,11 @@ export async function openPluginHost(doors: { readonly http?: HttpClientHandle; 
     async destination(type, config, project = randomUUID()) {
       const { definition } = registry.get('destination', type);
       const id = randomUUID();
-      const instance = host.destination(definition, { project, id, name: 'bench' }, configs.accept(definition, config, id));
+      const instance = host.destination(
+        definition,
+        { project, id, name: 'bench' },
+        configs.accept(definition, config, id),
+      );
       instance.start();
       await instance.ready;
       return { deliver: (batch) => deliver(instance, batch, limits), close: () => instance.close(DEADLINE_MS) };
@@ -95,7 +114,11 @@ export async function openPluginHost(doors: { readonly http?: HttpClientHandle; 
     async transform(type, config) {
       const { definition } = registry.get('transform', type);
       const id = randomUUID();
-      const instance = host.transform(definition, { project: randomUUID(), id, name: 'bench' }, configs.accept(definition, config, id));
+      const instance = host.transform(
+        definition,
+        { project: randomUUID(), id, name: 'bench' },
+        configs.accept(definition, config, id),
+      );
       instance.start();
       await instance.ready;
       return { apply: (batch) => apply(instance, batch, limits), close: () => instance.close(DEADLINE_MS) };

@@ -14,7 +14,12 @@ export function metadataOf(bytes: number): JsonObject {
 
 /** What a client posts: 190 to 200 bytes of JSON. Users differ, so that events spread over the partitions. */
 export function draftOf(index: number): JsonObject {
-  return { event_name: NAMES[index % NAMES.length] ?? '', user_id: `user-${index % USERS}`, timestamp: '2024-01-30T10:00:00Z', metadata: { ...metadataOf(60), path: `/pages/${index}` } };
+  return {
+    event_name: NAMES[index % NAMES.length] ?? '',
+    user_id: `user-${index % USERS}`,
+    timestamp: '2024-01-30T10:00:00Z',
+    metadata: { ...metadataOf(60), path: `/pages/${index}` },
+  };
 }
 
 /** An event as ingress makes it. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { readArguments, UsageError, type Wanted } from './arguments.ts';
 import { measure } from './measure.ts';
-import { roleOf, serve } from './processes/child.ts';
+import { roleOf, serve } from './processes/roles.ts';
 import { json, table, type Outcome } from './report.ts';
 import type { Suite } from './row.ts';
 import { archive } from './rows/archive.ts';
@@ -21,9 +21,15 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const messageOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
 
 async function main(): Promise<number> {
-  const wanted = readArguments(process.argv.slice(2), SUITES.flatMap(({ rows }) => rows));
+  const wanted = readArguments(
+    process.argv.slice(2),
+    SUITES.flatMap(({ rows }) => rows),
+  );
   const { type } = await statfs(tmpdir());
-  if (type === TMPFS) say(`${tmpdir()} is memory, where fsync costs nothing: set TMPDIR to a folder on the disk that DATA_DIR would be on.`);
+  if (type === TMPFS)
+    say(
+      `${tmpdir()} is memory, where fsync costs nothing: set TMPDIR to a folder on the disk that DATA_DIR would be on.`,
+    );
   const outcomes: Outcome[] = [];
   for (const suite of SUITES) {
     const names = suite.rows.filter((name) => wanted.rows.includes(name));
@@ -44,12 +50,21 @@ async function run(suite: Suite, names: readonly string[], { rounds, profile }: 
     for (const row of rows) {
       if ('skipped' in row) say(`${row.name} is SKIPPED: ${row.skipped}`);
       else say(`${row.name} …`);
-      outcomes.push('skipped' in row ? row : await measure(row, rounds).catch((error: unknown) => ({ name: row.name, title: row.title, failed: messageOf(error) })));
+      outcomes.push(
+        'skipped' in row
+          ? row
+          : await measure(row, rounds).catch((error: unknown) => ({
+              name: row.name,
+              title: row.title,
+              failed: messageOf(error),
+            })),
+      );
     }
   } catch (error) {
     for (const name of names) outcomes.push({ name, title: 'could not be prepared', failed: messageOf(error) });
   }
-  for (const close of opened) await close().catch((error: unknown) => say(`Something did not close: ${messageOf(error)}`));
+  for (const close of opened)
+    await close().catch((error: unknown) => say(`Something did not close: ${messageOf(error)}`));
   await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   for (const outcome of outcomes) if ('failed' in outcome) say(`${outcome.name} FAILED: ${outcome.failed}`);
   return outcomes;

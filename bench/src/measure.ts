@@ -57,7 +57,10 @@ function spread(values: readonly number[]): Spread {
 
 function absolute(samples: readonly Sample[]): Absolute {
   const names = new Set(samples.flatMap(({ details }) => Object.keys(details ?? {})));
-  const details = [...names].map((name): [string, number] => [name, spread(samples.map((sample) => sample.details?.[name] ?? 0)).median]);
+  const details = [...names].map((name): [string, number] => [
+    name,
+    spread(samples.map((sample) => sample.details?.[name] ?? 0)).median,
+  ]);
   return { perSecond: spread(samples.map(({ perSecond }) => perSecond)).median, details: Object.fromEntries(details) };
 }
 

@@ -3,7 +3,7 @@ import type { Measured, Spread } from './measure.ts';
 import type { Skipped } from './row.ts';
 
 /** A row that could not be measured although it should have been. */
-export interface Failed {
+interface Failed {
   readonly name: string;
   readonly title: string;
   readonly failed: string;
@@ -21,7 +21,14 @@ function cells(outcome: Outcome): readonly string[] {
   if ('skipped' in outcome) return [name, title, 'SKIPPED', '', '', `SKIPPED: ${outcome.skipped}`];
   if ('failed' in outcome) return [name, title, 'FAILED', '', '', 'FAILED'];
   const { ratio, target } = outcome;
-  return [name, title, ratio.median.toFixed(2), range(ratio), target === null ? 'none' : `≥ ${target}`, verdictOf(outcome)];
+  return [
+    name,
+    title,
+    ratio.median.toFixed(2),
+    range(ratio),
+    target === null ? 'none' : `≥ ${target}`,
+    verdictOf(outcome),
+  ];
 }
 
 const range = ({ min, max }: Spread): string => `${min.toFixed(2)}–${max.toFixed(2)}`;
@@ -30,14 +37,28 @@ const range = ({ min, max }: Spread): string => `${min.toFixed(2)}–${max.toFix
 export function table(outcomes: readonly Outcome[]): string {
   const rows = [['row', 'what', 'ratio', 'min–max', 'target', 'verdict'], ...outcomes.map(cells)];
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
   lines.splice(1, 0, widths.map((width) => '-'.repeat(width)).join('  '));
   const footnotes = outcomes.flatMap((outcome) => ('ratio' in outcome ? [footnote(outcome)] : []));
-  return [...lines, '', `Absolute figures: this machine (${cpus().length} × ${modelOf(cpus()[0])}), this run. Compare the ratios, not these.`, ...footnotes].join('\n');
+  return [
+    ...lines,
+    '',
+    `Absolute figures: this machine (${cpus().length} × ${modelOf(cpus()[0])}), this run. Compare the ratios, not these.`,
+    ...footnotes,
+  ].join('\n');
 }
 
 function footnote({ name, unit, ours, bare }: Measured): string {
-  const side = ({ perSecond, details }: Measured['ours']): string => [`${Math.round(perSecond)} ${unit}/s`, ...Object.entries(details).map(([key, value]) => `${key} ${figure(value)}`)].join(', ');
+  const side = ({ perSecond, details }: Measured['ours']): string =>
+    [
+      `${Math.round(perSecond)} ${unit}/s`,
+      ...Object.entries(details).map(([key, value]) => `${key} ${figure(value)}`),
+    ].join(', ');
   return `  ${name}: ours ${side(ours)}; bare ${side(bare)}`;
 }
 

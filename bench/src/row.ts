@@ -6,7 +6,7 @@ export interface Sample {
 }
 
 /** Both sides, open and warm. Each call measures one side once. */
-export interface Sides {
+interface Sides {
   ours(): Promise<Sample>;
   bare(): Promise<Sample>;
 }

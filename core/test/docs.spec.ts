@@ -50,10 +50,9 @@ const pathsIn = (page: string): string[] =>
 
 /** The code blocks that a page shows as files: a line with the file's name in bold, then the block. */
 const filesShown = (page: string): [string, string][] =>
-  [...read(page).matchAll(/^\*\*`([^`]+)`\*\*\n\n```\w+\n([\s\S]*?)^```$/gm)].map(([, file = '', code = '']) => [
-    file,
-    code,
-  ]);
+  [...read(page).matchAll(/^\*\*`([^`]+)`\*\*\n\n(?:<!-- prettier-ignore -->\n)?```\w+\n([\s\S]*?)^```$/gm)].map(
+    ([, file = '', code = '']) => [file, code],
+  );
 
 describe('the documentation', () => {
   test.each(pages)('%s links to what there is', (page) => {

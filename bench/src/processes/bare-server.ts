@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import Fastify from 'fastify';
 import { loadPlugins } from '../core.ts';
-import type { Handler } from './child.ts';
+import type { Handler } from './handler.ts';
 
 export interface BareServerState {
   readonly port: number;
@@ -20,7 +20,9 @@ export async function openBareServer(): Promise<Handler> {
   for (const { name, path, body } of source.routes) {
     app.post(path, { schema: { body } }, (request, reply) => {
       reply.code(202);
-      return name === 'batch' ? batchAnswer(request.body as { readonly events: readonly unknown[] }) : { id: randomUUIDv7() };
+      return name === 'batch'
+        ? batchAnswer(request.body as { readonly events: readonly unknown[] })
+        : { id: randomUUIDv7() };
     });
   }
   await app.listen({ host: '127.0.0.1', port: 0 });

@@ -1,52 +1,15 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { CHILD, type Answer, type Question, type Role } from './roles.ts';
 
-/** What a child of the benchmark does: answers what it is asked, one message at a time or several. */
-export type Handler = (request: unknown) => unknown;
-
-/** The parts of the benchmark that run in processes of their own, so that they do not share a thread with what is measured. */
-const roles = {
-  generator: async () => (await import('./generator.ts')).openGenerator(),
-  receiver: async () => (await import('./receiver.ts')).openReceiver(),
-  'bare-server': async () => (await import('./bare-server.ts')).openBareServer(),
-} as const satisfies Record<string, () => Promise<Handler>>;
-
-export type Role = keyof typeof roles;
-
-interface Question {
-  readonly id: number;
-  readonly request: unknown;
-}
-type Answer = { readonly id: number; readonly value: unknown } | { readonly id: number; readonly error: string };
-
-const CHILD = '--child';
 const main = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url));
 
-/** The role that this process was started for, or null if a person started it. */
-export function roleOf(words: readonly string[]): Role | null {
-  return words[0] === CHILD ? (words[1] as Role) : null;
-}
-
-export async function serve(role: Role): Promise<void> {
-  const handler = await roles[role]();
-  process.on('message', (message) => void answer(handler, message as Question));
-  // The parent is gone, however it ended: nobody is left to measure for.
-  process.on('disconnect', () => process.exit(0));
-  process.send?.('ready');
-}
-
-async function answer(handler: Handler, { id, request }: Question): Promise<void> {
-  let reply: Answer;
-  try {
-    reply = { id, value: await handler(request) };
-  } catch (error) {
-    reply = { id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-  }
-  process.send?.(reply);
-}
-
+/** A part of the benchmark in a process of its own, as its parent sees it. */
 export class Child {
-  private readonly waiting = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }>();
+  private readonly waiting = new Map<
+    number,
+    { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void }
+  >();
   private questions = 0;
 
   private constructor(
@@ -55,7 +18,8 @@ export class Child {
   ) {
     process.on('message', (message) => this.settle(message as Answer | 'ready'));
     process.on('exit', (code, signal) => {
-      for (const { reject } of this.waiting.values()) reject(new Error(`The ${role} ended (${signal ?? code}) while it was needed.`));
+      for (const { reject } of this.waiting.values())
+        reject(new Error(`The ${role} ended (${signal ?? code}) while it was needed.`));
       this.waiting.clear();
     });
   }

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { MessageCutter } from '../http-framing.ts';
-import type { Handler } from './child.ts';
+import type { Handler } from './handler.ts';
 
 /** Requests over connections that stay open, each sending its next one when it has its answer. */
 export interface Load {
@@ -37,16 +37,30 @@ async function run(load: Load): Promise<LoadResult> {
   const cpu = process.cpuUsage();
   const started = performance.now();
   const until = started + load.forMs;
-  await Promise.all(Array.from({ length: load.connections }, (_, index) => connection(load, requests, index, until, latencies)));
+  await Promise.all(
+    Array.from({ length: load.connections }, (_, index) => connection(load, requests, index, until, latencies)),
+  );
   const seconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(cpu);
   latencies.sort((a, b) => a - b);
-  const quantile = (part: number): number => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * part))] ?? 0;
-  return { perSecond: latencies.length / seconds, p50Ms: quantile(0.5), p99Ms: quantile(0.99), generatorCpuMicros: (user + system) / latencies.length };
+  const quantile = (part: number): number =>
+    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * part))] ?? 0;
+  return {
+    perSecond: latencies.length / seconds,
+    p50Ms: quantile(0.5),
+    p99Ms: quantile(0.99),
+    generatorCpuMicros: (user + system) / latencies.length,
+  };
 }
 
 /** Resolves when the time is up and the last answer is there. */
-function connection({ port, status }: Load, requests: readonly Buffer[], first: number, until: number, latencies: number[]): Promise<void> {
+function connection(
+  { port, status }: Load,
+  requests: readonly Buffer[],
+  first: number,
+  until: number,
+  latencies: number[],
+): Promise<void> {
   const right = `HTTP/1.1 ${status} `;
   return new Promise((resolve, reject) => {
     let turn = first;
@@ -60,7 +74,10 @@ function connection({ port, status }: Load, requests: readonly Buffer[], first: 
       if (error === undefined) resolve();
       else reject(error);
     };
-    const late = setTimeout(() => end(new Error('An answer did not come in time.')), until - performance.now() + PATIENCE_MS);
+    const late = setTimeout(
+      () => end(new Error('An answer did not come in time.')),
+      until - performance.now() + PATIENCE_MS,
+    );
     const send = (): void => {
       sentAt = performance.now();
       socket.write(requests[turn % requests.length] ?? '');

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { MessageCutter } from '../http-framing.ts';
-import type { Handler } from './child.ts';
+import type { Handler } from './handler.ts';
 
 export interface Received {
   readonly port: number;

@@ -29,15 +29,30 @@ export class RouterProcess {
 
   static async start({ dataDir, profile }: RouterOptions): Promise<RouterProcess> {
     const profiling = profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${path.resolve(profile)}`];
-    const child = spawn(process.execPath, ['--enable-source-maps', '--disable-warning=ExperimentalWarning', ...profiling, routerMain], {
-      env: { PATH: process.env['PATH'], PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'error', EGRESS_ALLOW: '127.0.0.0/8', ADMIN_PASSWORD: PASSWORD, BOOTSTRAP_API_KEY: API_KEY },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      ['--enable-source-maps', '--disable-warning=ExperimentalWarning', ...profiling, routerMain],
+      {
+        env: {
+          PATH: process.env['PATH'],
+          PORT: '0',
+          DATA_DIR: dataDir,
+          LOG_LEVEL: 'error',
+          EGRESS_ALLOW: '127.0.0.0/8',
+          ADMIN_PASSWORD: PASSWORD,
+          BOOTSTRAP_API_KEY: API_KEY,
+        },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
     // The benchmark may end in any way: no router stays behind.
     process.on('exit', () => child.kill('SIGKILL'));
     try {
       const address = await addressOf(child);
-      const { access_token } = await call<{ access_token: string }>(`${address}/api/v1/auth/login`, 'POST', '', { email: 'admin@localhost', password: PASSWORD });
+      const { access_token } = await call<{ access_token: string }>(`${address}/api/v1/auth/login`, 'POST', '', {
+        email: 'admin@localhost',
+        password: PASSWORD,
+      });
       const { items } = await call<Listed>(`${address}/api/v1/projects`, 'GET', access_token);
       return new RouterProcess(child, address, access_token, items[0]?.id ?? '');
     } catch (error) {
@@ -65,12 +80,19 @@ export class RouterProcess {
   /** Publishes a pipeline from the default source to a new destination, and returns what switches the destination on and off. */
   async connect(type: string, config: object): Promise<(enabled: boolean) => Promise<void>> {
     const { items: sources } = await this.send<Listed>('GET', 'sources');
-    const { id: destination } = await this.send<{ id: string }>('POST', 'destinations', { name: `bench ${type}`, type, config });
+    const { id: destination } = await this.send<{ id: string }>('POST', 'destinations', {
+      name: `bench ${type}`,
+      type,
+      config,
+    });
     const nodes = [
       { id: 'in', kind: 'source', source: sources[0]?.id },
       { id: 'out', kind: 'destination', destination },
     ];
-    const { id: pipeline } = await this.send<{ id: string }>('POST', 'pipelines', { name: `bench ${type}`, definition: { nodes, edges: [['in', 'out']] } });
+    const { id: pipeline } = await this.send<{ id: string }>('POST', 'pipelines', {
+      name: `bench ${type}`,
+      definition: { nodes, edges: [['in', 'out']] },
+    });
     await this.send('POST', `pipelines/${pipeline}/publish`);
     return async (enabled) => {
       await this.send('PATCH', `destinations/${destination}`, { enabled });
@@ -93,7 +115,10 @@ export class RouterProcess {
 function addressOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let said = '';
-    const late = setTimeout(() => reject(new Error(`The router did not start within ${START_MS / 1000} s: ${said}`)), START_MS);
+    const late = setTimeout(
+      () => reject(new Error(`The router did not start within ${START_MS / 1000} s: ${said}`)),
+      START_MS,
+    );
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       said += text;
       const address = /is ready: (\S+)/.exec(said)?.[1];
@@ -111,7 +136,10 @@ function addressOf(child: ChildProcess): Promise<string> {
 async function call<Answer>(url: string, method: string, token: string, body?: object): Promise<Answer> {
   const response = await fetch(url, {
     method,
-    headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const text = await response.text();

@@ -36,8 +36,21 @@ export const archive: Suite = {
     if (wanted.includes('archive-postgres')) {
       const name = 'archive-postgres';
       const url = process.env['TEST_DATABASE_URL'];
-      if (url === undefined) rows.push({ name, title: title('PostgreSQL'), skipped: 'set TEST_DATABASE_URL to a server whose data may be thrown away' });
-      else rows.push(await archiveRow(name, title('PostgreSQL'), await openDatabase(room.folder, await scratchDatabase(url, room)), room));
+      if (url === undefined)
+        rows.push({
+          name,
+          title: title('PostgreSQL'),
+          skipped: 'set TEST_DATABASE_URL to a server whose data may be thrown away',
+        });
+      else
+        rows.push(
+          await archiveRow(
+            name,
+            title('PostgreSQL'),
+            await openDatabase(room.folder, await scratchDatabase(url, room)),
+            room,
+          ),
+        );
     }
     return rows;
   },
@@ -68,7 +81,10 @@ async function archiveRow(name: string, rowTitle: string, database: OpenDatabase
   const subscription = randomUUID();
   const offsets = Array.from({ length: PARTITIONS }, () => 0);
 
-  const batchesOf = (): Event[][] => Array.from({ length: BATCHES_PER_PARTITION }, () => Array.from({ length: BATCH }, (_, index) => deepFreeze(eventOf(index))));
+  const batchesOf = (): Event[][] =>
+    Array.from({ length: BATCHES_PER_PARTITION }, () =>
+      Array.from({ length: BATCH }, (_, index) => deepFreeze(eventOf(index))),
+    );
   const inParallel = async (store: (events: readonly Event[], partition: number) => Promise<void>): Promise<Sample> => {
     // Made before the clock runs: every event is new, as an id is stored once.
     const work = Array.from({ length: PARTITIONS }, batchesOf);
@@ -88,7 +104,8 @@ async function archiveRow(name: string, rowTitle: string, database: OpenDatabase
       items: events.map((event, index) => ({ id: event.id, event, offset: first + index, attempt: 1 })),
     };
     const result = await destination.deliver(batch);
-    if (!result.ok || !allDelivered(result.value)) throw new Error(`The archive did not take a batch: ${JSON.stringify(result)}`);
+    if (!result.ok || !allDelivered(result.value))
+      throw new Error(`The archive did not take a batch: ${JSON.stringify(result)}`);
   };
   const bare = async (events: readonly Event[]): Promise<void> => {
     const column = (value: (event: Event) => string | null): (string | null)[] => events.map(value);
@@ -104,7 +121,13 @@ async function archiveRow(name: string, rowTitle: string, database: OpenDatabase
     ];
     await database.db.executeQuery(CompiledQuery.raw(INSERT, [project, ...columns]));
   };
-  return { name, title: rowTitle, unit: 'events', target: 0.7, sides: { ours: () => inParallel(ours), bare: () => inParallel(bare) } };
+  return {
+    name,
+    title: rowTitle,
+    unit: 'events',
+    target: 0.7,
+    sides: { ours: () => inParallel(ours), bare: () => inParallel(bare) },
+  };
 }
 
 function allDelivered(outcomes: DeliveryOutcomes): boolean {

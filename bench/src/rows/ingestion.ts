@@ -17,16 +17,24 @@ interface Shape {
   readonly events: number;
 }
 
-const drafts = (count: number, from: number): object[] => Array.from({ length: count }, (_, index) => draftOf(from + index));
-const variety = (body: (index: number) => object): string[] => Array.from({ length: VARIETY }, (_, index) => JSON.stringify(body(index)));
+const drafts = (count: number, from: number): object[] =>
+  Array.from({ length: count }, (_, index) => draftOf(from + index));
+const variety = (body: (index: number) => object): string[] =>
+  Array.from({ length: VARIETY }, (_, index) => JSON.stringify(body(index)));
 
 const single: Shape = { path: '/api/v1/events', connections: 64, bodies: variety(draftOf), events: 1 };
-const batch: Shape = { path: '/api/v1/events/batch', connections: 16, bodies: variety((index) => ({ events: drafts(BATCH, index * BATCH) })), events: BATCH };
+const batch: Shape = {
+  path: '/api/v1/events/batch',
+  connections: 16,
+  bodies: variety((index) => ({ events: drafts(BATCH, index * BATCH) })),
+  events: BATCH,
+};
 
 /** Keys are checked by the router only, but both sides get the same bytes. */
 function requestsOf({ path, bodies }: Shape): string[] {
   return bodies.map(
-    (body) => `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${API_KEY}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    (body) =>
+      `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${API_KEY}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }
 
@@ -43,11 +51,25 @@ export const ingestion: Suite = {
     await router.enableAll(false);
 
     const send = async (port: number, shape: Shape, cpuSeconds: () => Promise<number>): Promise<Sample> => {
-      const load: Load = { port, requests: requestsOf(shape), connections: shape.connections, forMs: ROUND_MS, status: 202 };
+      const load: Load = {
+        port,
+        requests: requestsOf(shape),
+        connections: shape.connections,
+        forMs: ROUND_MS,
+        status: 202,
+      };
       const before = await cpuSeconds();
       const { perSecond, p50Ms, p99Ms, generatorCpuMicros } = await generator.ask<LoadResult>(load);
       const cpu_us = ((await cpuSeconds()) - before) / ((perSecond * ROUND_MS) / 1000);
-      return { perSecond: perSecond * shape.events, details: { cpu_us_per_request: cpu_us * 1e6, p50_ms: p50Ms, p99_ms: p99Ms, generator_cpu_us_per_request: generatorCpuMicros } };
+      return {
+        perSecond: perSecond * shape.events,
+        details: {
+          cpu_us_per_request: cpu_us * 1e6,
+          p50_ms: p50Ms,
+          p99_ms: p99Ms,
+          generator_cpu_us_per_request: generatorCpuMicros,
+        },
+      };
     };
     const bare = async (shape: Shape): Promise<Sample> => {
       const { port } = await bareServer.ask<BareServerState>('state');
@@ -63,7 +85,13 @@ export const ingestion: Suite = {
         await router.enableAll(false);
       }
     };
-    const row = (name: string, title: string, shape: Shape, target: number | null, ours: (shape: Shape) => Promise<Sample>): Row => ({
+    const row = (
+      name: string,
+      title: string,
+      shape: Shape,
+      target: number | null,
+      ours: (shape: Shape) => Promise<Sample>,
+    ): Row => ({
       name,
       title,
       unit: 'events',

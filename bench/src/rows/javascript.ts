@@ -28,7 +28,9 @@ export const javascript: Suite = {
     const transform = await plugins.transform('javascript', { code: CODE });
     room.onClose(() => transform.close());
     const { deepFreeze } = await freeze();
-    const native = ((await import(`data:text/javascript,${encodeURIComponent(CODE)}`)) as { readonly default: Transform }).default;
+    const native = (
+      (await import(`data:text/javascript,${encodeURIComponent(CODE)}`)) as { readonly default: Transform }
+    ).default;
     const count = PARTITIONS * BATCHES_PER_PARTITION * BATCH;
 
     const rowOf = (name: string, bytes: number, makeEvent: (index: number) => Event): Row => {
@@ -37,7 +39,8 @@ export const javascript: Suite = {
       const partition = async (): Promise<void> => {
         for (let turn = 0; turn < BATCHES_PER_PARTITION; turn += 1) {
           const result = await transform.apply(batch);
-          if (!result.ok || result.value.get(batch[0]?.id ?? '')?.action !== 'emit') throw new Error(`The transform did not emit: ${JSON.stringify(result).slice(0, 500)}`);
+          if (!result.ok || result.value.get(batch[0]?.id ?? '')?.action !== 'emit')
+            throw new Error(`The transform did not emit: ${JSON.stringify(result).slice(0, 500)}`);
         }
       };
       const bare = (): void => {
@@ -61,12 +64,25 @@ export const javascript: Suite = {
         },
       };
     };
-    // An envelope alone is more than 150 bytes with its UUIDs spelled out; the small event has short ones and no context to speak of.
-    const rows = [rowOf('javascript-150', 150, smallEvent), rowOf('javascript-600', 600, (index) => eventOf(index, metadataOf(340)))];
+    const rows = [
+      rowOf('javascript-150', 150, smallEvent),
+      rowOf('javascript-600', 600, (index) => eventOf(index, metadataOf(340))),
+    ];
     return rows.filter(({ name }) => wanted.includes(name));
   },
 };
 
+/** The shape of an event with values so short that 150 bytes hold it: what little text costs when there is little of it. */
 function smallEvent(index: number): Event {
-  return { ...eventOf(index, {}), event_name: 'page', context: { ip_address: null, user_agent: null } };
+  const at = '2024-01-30T10:00:00Z';
+  const event = {
+    id: `e${index}`,
+    event_name: 'page',
+    user_id: `u${index}`,
+    timestamp: at,
+    metadata: { total: 1.5 },
+    received_at: at,
+    context: {},
+  };
+  return event as unknown as Event;
 }

@@ -21,7 +21,11 @@ export const logAppend: Suite = {
     const { EmbeddedLog } = await embeddedLog();
     const log = await EmbeddedLog.open({ directory: path.join(room.folder, 'ours'), logger: await quietLogger() });
     room.onClose(() => log.close());
-    const lmdb = open<Buffer, [number, number]>({ path: path.join(room.folder, 'bare'), noSubdir: false, encoding: 'binary' });
+    const lmdb = open<Buffer, [number, number]>({
+      path: path.join(room.folder, 'bare'),
+      noSubdir: false,
+      encoding: 'binary',
+    });
     room.onClose(() => lmdb.close());
 
     const project = randomUUID();
@@ -32,10 +36,13 @@ export const logAppend: Suite = {
       return { event, source, text: JSON.stringify(event), named: false };
     });
     const caller = async (record: LogRecord, index: number): Promise<void> => {
-      for (let turn = 0; turn < ROUNDS_OF_CALLERS; turn += 1) await log.append({ project, index: index % PARTITIONS }, [record]);
+      for (let turn = 0; turn < ROUNDS_OF_CALLERS; turn += 1)
+        await log.append({ project, index: index % PARTITIONS }, [record]);
     };
     const entries = Array.from({ length: PARTITIONS }, (_, index) =>
-      Buffer.from(JSON.stringify(records.filter((_record, place) => place % PARTITIONS === index).map(({ event }) => event))),
+      Buffer.from(
+        JSON.stringify(records.filter((_record, place) => place % PARTITIONS === index).map(({ event }) => event)),
+      ),
     );
     let written = 0;
     const bare = async (): Promise<void> => {

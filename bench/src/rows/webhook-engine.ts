@@ -31,7 +31,8 @@ export const webhookEngine: Suite = {
       for (;;) {
         const { count, seconds } = await receiver.ask<Received>('state');
         if (count >= EVENTS) return { perSecond: count / seconds };
-        if (performance.now() > until) throw new Error(`Only ${count} of ${EVENTS} webhooks came within ${PATIENCE_MS / 1000} s.`);
+        if (performance.now() > until)
+          throw new Error(`Only ${count} of ${EVENTS} webhooks came within ${PATIENCE_MS / 1000} s.`);
         await delay(10);
       }
     };
@@ -45,7 +46,9 @@ export const webhookEngine: Suite = {
       await enable(false);
       return { ...sample, details: { cpu_us } };
     };
-    const bodies = Array.from({ length: EVENTS }, (_, index) => Buffer.from(JSON.stringify(eventOf(index, draftOf(index)['metadata'] as ReturnType<typeof draftOf>))));
+    const bodies = Array.from({ length: EVENTS }, (_, index) =>
+      Buffer.from(JSON.stringify(eventOf(index, draftOf(index)['metadata'] as ReturnType<typeof draftOf>))),
+    );
     const pool = barePool(port);
     room.onClose(() => pool.close());
     const bare = async (): Promise<Sample> => {
@@ -53,7 +56,15 @@ export const webhookEngine: Suite = {
       await eachAtOnce(bodies, (body) => post(pool, body));
       return received();
     };
-    return [{ name: 'webhook-engine', title: `webhook through the engine, ${CONNECTIONS} connections`, unit: 'events', target: null, sides: { ours, bare } }];
+    return [
+      {
+        name: 'webhook-engine',
+        title: `webhook through the engine, ${CONNECTIONS} connections`,
+        unit: 'events',
+        target: null,
+        sides: { ours, bare },
+      },
+    ];
   },
 };
 

@@ -10,7 +10,12 @@ export function barePool(port: number): Pool {
 }
 
 export async function post(pool: Pool, body: Buffer): Promise<void> {
-  const answer = await pool.request({ method: 'POST', path: PATH, headers: { 'content-type': 'application/json' }, body });
+  const answer = await pool.request({
+    method: 'POST',
+    path: PATH,
+    headers: { 'content-type': 'application/json' },
+    body,
+  });
   await answer.body.dump();
 }
 

@@ -22,7 +22,10 @@ export const webhook: Suite = {
     const http = await openHttpClient();
     room.onClose(() => http.close());
     const plugins = await openPluginHost({ http });
-    const destination = await plugins.destination('webhook', { url: `http://127.0.0.1:${port}${PATH}`, secret: SECRET });
+    const destination = await plugins.destination('webhook', {
+      url: `http://127.0.0.1:${port}${PATH}`,
+      secret: SECRET,
+    });
     room.onClose(() => destination.close());
     const { deepFreeze } = await freeze();
     const pool = barePool(port);
@@ -30,8 +33,12 @@ export const webhook: Suite = {
 
     const events = Array.from({ length: EVENTS }, (_, index): Event => deepFreeze(eventOf(index)));
     const ours = async (event: Event): Promise<void> => {
-      const result = await destination.deliver({ position: null, items: [{ id: event.id, event, offset: 0, attempt: 1 }] });
-      if (!result.ok || result.value.get(event.id)?.status !== 'delivered') throw new Error(`The webhook was not delivered: ${JSON.stringify(result)}`);
+      const result = await destination.deliver({
+        position: null,
+        items: [{ id: event.id, event, offset: 0, attempt: 1 }],
+      });
+      if (!result.ok || result.value.get(event.id)?.status !== 'delivered')
+        throw new Error(`The webhook was not delivered: ${JSON.stringify(result)}`);
     };
     const bodies = events.map((event) => Buffer.from(JSON.stringify(event)));
     return [

@@ -15,6 +15,9 @@ const PAGE = 1000;
 /** What a pump has under way at most (four chunks of 64), and over how many partitions a project is spread. */
 const UNDER_WAY = 4 * 64 * 8;
 
+/** Of thousands that are wrong, some say enough. */
+const few = <Item>(items: readonly Item[]): readonly Item[] => items.slice(0, 3);
+
 interface Stored {
   readonly id: string;
   readonly metadata: { readonly number: number };
@@ -67,9 +70,9 @@ describe('kill -9 under load', () => {
     await delay(500);
     await load.stop();
     const back = await Api.login(router.address, ADMIN.email, ADMIN.password);
-    accounts = await settledAccounts(back, 30_000);
+    accounts = await settledAccounts(back, 60_000);
     archive = await pages(back);
-  }, 120_000);
+  }, 180_000);
 
   afterAll(async () => {
     await load.stop();
@@ -105,23 +108,23 @@ describe('kill -9 under load', () => {
 
   test('a request that was answered at all was answered 202, and a repeat with the same id', () => {
     expect(load.refusals).toEqual(new Map());
-    expect(load.contradictions).toEqual([]);
+    expect(few(load.contradictions)).toEqual([]);
   });
 
   test('every event that was answered 202 is in the archive exactly once', () => {
     const ids = archive.map(({ id }) => id);
     const stored = new Set(ids);
     expect(ids).toHaveLength(stored.size);
-    expect(load.acknowledged.filter(({ id }) => !stored.has(id ?? ''))).toEqual([]);
+    expect(few(load.acknowledged.filter(({ id }) => !stored.has(id ?? '')))).toEqual([]);
   });
 
   test('no event is in the archive twice under two ids, and none that was not posted', () => {
     const numbers = archive.map(({ metadata }) => metadata.number);
     expect(new Set(numbers).size).toBe(numbers.length);
-    expect(numbers.filter((number) => load.posted[number] === undefined)).toEqual([]);
+    expect(few(numbers.filter((number) => load.posted[number] === undefined))).toEqual([]);
     // What was answered under an id is stored under it.
     const idOf = new Map(archive.map(({ id, metadata }) => [metadata.number, id]));
-    expect(load.acknowledged.filter(({ number, id }) => idOf.get(number) !== id)).toEqual([]);
+    expect(few(load.acknowledged.filter(({ number, id }) => idOf.get(number) !== id))).toEqual([]);
   });
 
   test('analytics counted each stored event once', async () => {
@@ -131,9 +134,9 @@ describe('kill -9 under load', () => {
   });
 
   test('every event that was answered 202 reached the webhook, and nothing else did', () => {
-    expect(load.acknowledged.filter(({ id }) => !endpoint.byId.has(id ?? ''))).toEqual([]);
+    expect(few(load.acknowledged.filter(({ id }) => !endpoint.byId.has(id ?? '')))).toEqual([]);
     const stored = new Map(archive.map(({ id, metadata }) => [id, metadata.number]));
-    expect([...endpoint.ids].filter((id) => !stored.has(id))).toEqual([]);
+    expect(few([...endpoint.ids].filter((id) => !stored.has(id)))).toEqual([]);
     for (const { id, body, headers } of endpoint.arrivals) {
       expect(headers['webhook-id']).toBe(id);
       expect((JSON.parse(body) as { metadata: unknown }).metadata).toEqual({ number: stored.get(id), seen: true });
@@ -153,7 +156,7 @@ describe('kill -9 under load', () => {
         return before !== undefined && !killedAt.some((at) => before.at <= at + 1_000 && arrival.at >= at);
       }),
     );
-    expect(needless).toEqual([]);
+    expect(few(needless)).toEqual([]);
   });
 
   test('the accounts of every subscription add up to what was stored', async () => {

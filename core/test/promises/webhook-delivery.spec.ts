@@ -228,7 +228,11 @@ describe('delivery to webhooks', () => {
     await measureLatency(client, healthy.endpoint, { event_name: 'watched' }, 20);
     let posted = 0;
     const { alone, beside } = await comparable({
-      alone: () => measureLatency(client, healthy.endpoint, { event_name: 'watched' }, 100),
+      alone: async () => {
+        hanging.endpoint.behave = () => 200;
+        await settledAccount(api, hanging.destination, 40_000);
+        return measureLatency(client, healthy.endpoint, { event_name: 'watched' }, 100);
+      },
       beside: async () => {
         hanging.endpoint.behave = () => 'hang';
         const before = hanging.endpoint.arrivals.length;
@@ -236,7 +240,7 @@ describe('delivery to webhooks', () => {
         posted += 200;
         await hanging.endpoint.until(({ arrivals }) => arrivals.length >= before + 20);
         const figure = await measureLatency(client, healthy.endpoint, { event_name: 'watched' }, 100);
-        expect(await accountOf(api, hanging.destination)).toMatchObject({ delivered: 0, dead: 0, waiting: posted });
+        expect((await accountOf(api, hanging.destination)).waiting).toBeGreaterThanOrEqual(200);
         return figure;
       },
       within: (one, other) => other.p99 < bearable(one),

@@ -1,6 +1,7 @@
 import { ConfigError, PermanentError, RetryableError, type Event } from '@switchyard/plugin-sdk';
 import { readAnswer } from './answer.ts';
 import { Batch, type BatchObserver } from './batch.ts';
+import { PATIENCE } from './limits.ts';
 import type { Program, RunResult } from './sandbox/lane.ts';
 import type { SandboxPool } from './sandbox/pool.ts';
 import type { LoadFailure, Ran } from './sandbox/protocol.ts';
@@ -32,7 +33,7 @@ export class BatchRunner {
   /** Starts a process and sets the code up. Throws `ConfigError` when that fails, `RetryableError` when there is no process. */
   async prepare(signal: AbortSignal): Promise<void> {
     this.#refuseWhileBroken();
-    const result = await this.#pool.run(this.#program, '[]', signal);
+    const result = await this.#pool.run(this.#program, '[]', PATIENCE, signal);
     this.#judgeLoad(result);
     if (result.type !== 'ran') throw unavailable(result);
   }
@@ -49,7 +50,7 @@ export class BatchRunner {
       }
       if (standing === 'probe') batch.isolateNext();
       try {
-        const result = await this.#pool.run(this.#program, batch.nextSlice(), signal);
+        const result = await this.#pool.run(this.#program, batch.nextSlice(), batch.patience, signal);
         this.#judgeLoad(result);
         this.#judge(result, batch, observer);
       } finally {
@@ -71,9 +72,10 @@ export class BatchRunner {
         if (batch.lost() || (batch.alone && result.death === 'overdue'))
           this.#guilty(batch, this.#sentence(result.death), '');
         return;
-      case 'unavailable':
       case 'load-failed':
-        // The code never ran, for no fault of its own: load failures that are its fault were thrown before.
+        // For want of CPU: failures that are the code's fault were thrown before.
+        return batch.setback(unavailable(result));
+      case 'unavailable':
         return batch.failRest(unavailable(result));
     }
   }

@@ -9,7 +9,7 @@ import {
   type TransformOutcome,
 } from '@switchyard/plugin-sdk';
 import type { Answer, EventResult, LogLine } from './answer.ts';
-import { BATCH_OUTPUT_CHARS, REQUEST_MAX_CHARS, STARVED_TRIES } from './limits.ts';
+import { BATCH_OUTPUT_CHARS, PATIENCE, REQUEST_MAX_CHARS, STARVED_TRIES } from './limits.ts';
 import { atPlace, framesIn } from './user-stack.ts';
 
 /** Hears what happens during a batch. `index` is the event's place in the batch. */
@@ -51,6 +51,11 @@ export class Batch {
 
   get alone(): boolean {
     return this.#sliceLength === 1;
+  }
+
+  /** How many times its time the next slice gets. */
+  get patience(): number {
+    return this.#setbacks === 0 ? 1 : PATIENCE;
   }
 
   /** The next events, as a JSON array: one if it must run alone, else as many as may cross at once. */
@@ -103,6 +108,7 @@ export class Batch {
   setback(error: RetryableError): void {
     this.#setbacks += 1;
     if (this.#setbacks >= STARVED_TRIES) this.failRest(error);
+    else this.isolateNext();
   }
 
   failNext(error: PermanentError, stack: string): void {

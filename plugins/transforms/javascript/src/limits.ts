@@ -33,9 +33,14 @@ export const WATCHDOG_FACTOR = 1.5;
  * that was never scheduled is no proof against an event.
  */
 export const CPU_EVIDENCE = 0.5;
-/** How often a deadline is put off for a child that gets no CPU, and how often an event is tried on such a machine. */
-export const STARVED_EXTENSIONS = 10;
+/**
+ * On such a machine an event is tried so often, after the first time alone and with so many times the time. Meanwhile the parent looks
+ * at the CPU time: code that does spend its budget is found out and killed as soon as it has.
+ */
 export const STARVED_TRIES = 3;
+export const PATIENCE = 25;
+/** How often more than that a deadline is put off for a child that gets no CPU. */
+export const STARVED_EXTENSIONS = 10;
 
 /** Isolates that a child keeps loaded; the one that was not used for longest makes room. */
 export const ISOLATES_PER_CHILD = 32;

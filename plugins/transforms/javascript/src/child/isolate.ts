@@ -11,7 +11,7 @@ import {
   OUTPUT_MAX_EVENTS,
   SLICE_OUTPUT_CHARS,
 } from '../limits.ts';
-import type { LoadFailure, Ran, RunEnd } from '../sandbox/protocol.ts';
+import type { Budget, LoadFailure, Ran, RunEnd } from '../sandbox/protocol.ts';
 import { createHarness, type Harness, type HarnessLimits } from './harness.ts';
 
 const limits: HarnessLimits = {
@@ -49,21 +49,21 @@ export class CodeIsolate {
   readonly #entry: Entry;
 
   /** Throws `LoadError`; the isolate is then gone. */
-  constructor(code: string, memoryMb: number, budgetMs: number) {
+  constructor(code: string, memoryMb: number, budget: Budget) {
     const before = cpuMs();
     this.#isolate = new ivm.Isolate({ memoryLimit: memoryMb });
     try {
-      this.#entry = this.#load(code, budgetMs);
+      this.#entry = this.#load(code, budget.wallMs);
     } catch (error) {
-      const failure = error instanceof LoadError ? error.failure : this.#explain(error, cpuMs() - before, budgetMs);
+      const failure = error instanceof LoadError ? error.failure : this.#explain(error, cpuMs() - before, budget);
       this.dispose();
       throw new LoadError(failure);
     }
   }
 
-  #load(code: string, budgetMs: number): Entry {
+  #load(code: string, timeout: number): Entry {
     const context = this.#isolate.createContextSync();
-    const harness = context.evalSync(harnessSource, { reference: true, timeout: budgetMs }) as ivm.Reference<Harness>;
+    const harness = context.evalSync(harnessSource, { reference: true, timeout }) as ivm.Reference<Harness>;
     const module = this.#isolate.compileModuleSync(code, { filename: 'transform.js' });
     module.instantiateSync(context, (specifier) => {
       throw new LoadError({
@@ -72,7 +72,7 @@ export class CodeIsolate {
         stack: '',
       });
     });
-    module.evaluateSync({ timeout: budgetMs });
+    module.evaluateSync({ timeout });
     const transform = module.namespace.getSync('default', { reference: true });
     if (transform.typeof !== 'function') {
       throw new LoadError({ reason: 'no-function', message: 'the default export is not a function', stack: '' });
@@ -85,22 +85,23 @@ export class CodeIsolate {
   }
 
   /** Runs as many of the events as the budget allows. After any end but `answered` the isolate is gone. */
-  run(text: string, budgetMs: number): Omit<Ran, 'type' | 'usage'> {
+  run(text: string, budget: Budget): Omit<Ran, 'type' | 'usage'> {
+    const timeout = budget.wallMs;
     const before = cpuMs();
     let end: RunEnd = 'answered';
     let stack = '';
     try {
-      this.#entry.run.applySync(undefined, [text, LONG_NUMBER.test(text), budgetMs / 2], { timeout: budgetMs });
+      this.#entry.run.applySync(undefined, [text, LONG_NUMBER.test(text), timeout / 2], { timeout });
     } catch (error) {
-      end = this.#endOf(error, cpuMs() - before, budgetMs);
+      end = this.#endOf(error, cpuMs() - before, budget);
       if (error instanceof Error) stack = (error.stack ?? '').slice(0, ERROR_STACK_CHARS);
     }
     let answer: string | null = null;
     if (end !== 'memory') {
       try {
-        answer = this.#entry.collect.applySync(undefined, [end !== 'answered'], { timeout: budgetMs });
+        answer = this.#entry.collect.applySync(undefined, [end !== 'answered'], { timeout });
       } catch (error) {
-        end = this.#endOf(error, cpuMs() - before, budgetMs);
+        end = this.#endOf(error, cpuMs() - before, budget);
       }
     }
     if (end !== 'answered') this.dispose();
@@ -112,12 +113,12 @@ export class CodeIsolate {
   }
 
   /** The harness catches whatever the code throws, so what comes out is the isolate's own doing. */
-  #endOf(error: unknown, usedMs: number, budgetMs: number): RunEnd {
+  #endOf(error: unknown, usedMs: number, budget: Budget): RunEnd {
     if (this.#isolate.isDisposed || !isTimeout(error)) return 'memory';
-    return usedMs < budgetMs * CPU_EVIDENCE ? 'starved' : 'timeout';
+    return usedMs < budget.cpuMs * CPU_EVIDENCE ? 'starved' : 'timeout';
   }
 
-  #explain(error: unknown, usedMs: number, budgetMs: number): LoadFailure {
+  #explain(error: unknown, usedMs: number, budget: Budget): LoadFailure {
     if (this.#isolate.isDisposed) {
       return {
         reason: 'memory',
@@ -126,8 +127,8 @@ export class CodeIsolate {
       };
     }
     if (isTimeout(error)) {
-      const reason = usedMs < budgetMs * CPU_EVIDENCE ? 'starved' : 'timeout';
-      return { reason, message: `the code outside of the function did not end within ${budgetMs} ms`, stack: '' };
+      const reason = usedMs < budget.cpuMs * CPU_EVIDENCE ? 'starved' : 'timeout';
+      return { reason, message: `the code outside of the function did not end within ${budget.cpuMs} ms`, stack: '' };
     }
     const { message, stack } = error instanceof Error ? error : { message: 'a value that is no error', stack: '' };
     const name = error instanceof Error ? error.name : 'thrown';

@@ -43,10 +43,10 @@ function unload(key: number): void {
 process.on('message', (message: ToChild) => {
   switch (message.type) {
     case 'load': {
-      const { key, code, memoryMb, budgetMs } = message;
+      const { key, code, memoryMb, budget } = message;
       unload(key);
       try {
-        isolates.set(key, { isolate: bounded(memoryMb, () => new CodeIsolate(code, memoryMb, budgetMs)), memoryMb });
+        isolates.set(key, { isolate: bounded(memoryMb, () => new CodeIsolate(code, memoryMb, budget)), memoryMb });
         answer({ type: 'loaded', failure: null, usage: usage() });
       } catch (error) {
         if (!(error instanceof LoadError)) throw error;
@@ -55,10 +55,10 @@ process.on('message', (message: ToChild) => {
       return;
     }
     case 'run': {
-      const { key, text, budgetMs } = message;
+      const { key, text, budget } = message;
       const held = isolates.get(key);
       if (held === undefined) throw new Error('A run was asked for code that is not loaded.');
-      const ran = bounded(held.memoryMb, () => held.isolate.run(text, budgetMs));
+      const ran = bounded(held.memoryMb, () => held.isolate.run(text, budget));
       if (ran.end !== 'answered') unload(key);
       answer({ type: 'ran', ...ran, usage: usage() });
       cameOut(ran.text?.length ?? 0);

@@ -5,7 +5,7 @@ import { setPriority } from 'node:os';
 import { dirname, join, parse } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CHILD_START_MS, CPU_EVIDENCE, MEMORY_SIGNAL, STARVED_EXTENSIONS, WATCHDOG_FACTOR } from '../limits.ts';
-import type { FromChild, ToChild } from './protocol.ts';
+import type { Budget, FromChild, ToChild } from './protocol.ts';
 
 /**
  * Why a child is gone.
@@ -90,11 +90,14 @@ export class SandboxChild {
     }
   }
 
-  /** Rejects with `ChildDied`, at the latest when the budget has passed one and a half times, if the child had CPU to spend. */
-  async ask(message: ToChild, budgetMs: number): Promise<FromChild> {
+  /**
+   * Rejects with `ChildDied`, at the latest when the budget has passed one and a half times: at first the one of CPU time, and if the
+   * child had no CPU to spend, the one of time on the wall.
+   */
+  async ask(message: Extract<ToChild, { readonly budget: Budget }>): Promise<FromChild> {
     const answer = this.#next();
     this.tell(message);
-    const stopWatching = this.#watch(budgetMs);
+    const stopWatching = this.#watch(message.budget);
     try {
       return await answer;
     } finally {
@@ -137,22 +140,24 @@ export class SandboxChild {
     pending?.resolve(message);
   }
 
-  #watch(budgetMs: number): () => void {
+  #watch({ cpuMs, wallMs }: Budget): () => void {
     let timer: NodeJS.Timeout;
-    let extensions = 0;
+    let waitedMs = cpuMs * WATCHDOG_FACTOR;
     const asked = this.#pending;
     const overdue = (): void => {
       // The answer may lie unread in the channel because this process was busy: let it be read first.
       setImmediate(() => {
         if (this.#pending !== asked || asked === null) return;
         const used = this.#cpuSinceLastAnswer();
-        if (used === undefined || used >= budgetMs * CPU_EVIDENCE) return this.kill('overdue');
-        extensions += 1;
-        if (extensions > STARVED_EXTENSIONS) return this.kill('starved');
-        timer = setTimeout(overdue, budgetMs);
+        if (used === undefined ? waitedMs >= wallMs * WATCHDOG_FACTOR : used >= cpuMs * CPU_EVIDENCE) {
+          return this.kill('overdue');
+        }
+        if (waitedMs >= wallMs + cpuMs * STARVED_EXTENSIONS) return this.kill('starved');
+        waitedMs += cpuMs;
+        timer = setTimeout(overdue, cpuMs);
       });
     };
-    timer = setTimeout(overdue, budgetMs * WATCHDOG_FACTOR);
+    timer = setTimeout(overdue, waitedMs);
     return () => clearTimeout(timer);
   }
 

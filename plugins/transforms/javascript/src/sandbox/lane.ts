@@ -24,6 +24,8 @@ export type RunResult =
 
 export interface Job {
   readonly text: string;
+  /** How many times its time the code gets, on a machine that is too busy. */
+  readonly patience: number;
   readonly signal: AbortSignal;
   readonly resolve: (result: RunResult) => void;
   readonly reject: (reason: unknown) => void;
@@ -66,9 +68,9 @@ export class Lane {
   }
 
   /** Rejects with the signal's reason only, and only before the work began. */
-  run(program: Program, text: string, signal: AbortSignal): Promise<RunResult> {
+  run(program: Program, text: string, patience: number, signal: AbortSignal): Promise<RunResult> {
     return new Promise((resolve, reject) => {
-      this.#enqueue(program, { text, signal, resolve, reject });
+      this.#enqueue(program, { text, patience, signal, resolve, reject });
     });
   }
 
@@ -111,7 +113,7 @@ export class Lane {
         job.reject(job.signal.reason);
         continue;
       }
-      const result = await this.#work(program, job.text);
+      const result = await this.#work(program, job);
       this.#inspect(program, result);
       job.resolve(result);
     }
@@ -133,19 +135,19 @@ export class Lane {
     return undefined;
   }
 
-  async #work(program: Program, text: string): Promise<RunResult> {
+  async #work(program: Program, { text, patience }: Job): Promise<RunResult> {
     let during: 'starting' | 'loading' | 'running' = 'starting';
     try {
       // Without a pause when all is in place: the child then works while this process reads its last answer.
       const child = this.#child?.alive === true ? this.#child : await this.#start();
       if (!this.#loaded.has(program)) {
         during = 'loading';
-        const failure = await this.#load(child, program);
+        const failure = await this.#load(child, program, patience);
         if (failure !== null) return { type: 'load-failed', failure };
       }
       during = 'running';
-      const { key, timeoutMs } = program;
-      const ran = await child.ask({ type: 'run', key, text, budgetMs: timeoutMs }, timeoutMs);
+      const budget = { cpuMs: program.timeoutMs, wallMs: program.timeoutMs * patience };
+      const ran = await child.ask({ type: 'run', key: program.key, text, budget });
       if (ran.type !== 'ran') throw new Error(`The sandbox answered "${ran.type}" to a run.`);
       this.#loaded.delete(program);
       if (ran.end === 'answered') this.#loaded.add(program);
@@ -166,14 +168,15 @@ export class Lane {
     return this.#child;
   }
 
-  async #load(child: SandboxChild, program: Program): Promise<LoadFailure | null> {
+  async #load(child: SandboxChild, program: Program, patience: number): Promise<LoadFailure | null> {
     if (this.#loaded.size >= ISOLATES_PER_CHILD) {
       const [oldest] = this.#loaded;
       if (oldest !== undefined && this.#loaded.delete(oldest)) child.tell({ type: 'unload', key: oldest.key });
     }
     const { key, code, memoryMb } = program;
-    const budgetMs = Math.max(program.timeoutMs, LOAD_MIN_BUDGET_MS);
-    const loaded = await child.ask({ type: 'load', key, code, memoryMb, budgetMs }, budgetMs);
+    const cpuMs = Math.max(program.timeoutMs, LOAD_MIN_BUDGET_MS);
+    const budget = { cpuMs, wallMs: cpuMs * patience };
+    const loaded = await child.ask({ type: 'load', key, code, memoryMb, budget });
     if (loaded.type !== 'loaded') throw new Error(`The sandbox answered "${loaded.type}" to a load.`);
     return loaded.failure;
   }

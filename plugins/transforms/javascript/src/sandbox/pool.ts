@@ -3,7 +3,7 @@ import { Lane, type Program, type RunResult } from './lane.ts';
 
 /** Below the router; a suspect also below the others. */
 const SHARED_NICENESS = 5;
-const OWN_NICENESS = 15;
+const OWN_NICENESS = 10;
 
 interface Seat {
   readonly lane: Lane;
@@ -38,9 +38,9 @@ export class SandboxPool {
   }
 
   /** Rejects with the signal's reason only, and only before the work began. */
-  run(program: Program, text: string, signal: AbortSignal): Promise<RunResult> {
+  run(program: Program, text: string, patience: number, signal: AbortSignal): Promise<RunResult> {
     const seat = this.#seats.get(program) ?? this.#enter(program, this.#shared);
-    return seat.lane.run(program, text, signal);
+    return seat.lane.run(program, text, patience, signal);
   }
 
   /** Puts a program, and what of it waits, where it can hold up nobody but other suspects. */

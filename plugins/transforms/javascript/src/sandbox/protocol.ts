@@ -1,15 +1,21 @@
 /** What parent and child say to each other. The child answers every `load` and every `run`, one at a time. */
 
+/** `wallMs` ends the code; whether it was the code's fault depends on how much of `cpuMs` it had. */
+export interface Budget {
+  readonly cpuMs: number;
+  readonly wallMs: number;
+}
+
 export type ToChild =
   | {
       readonly type: 'load';
       readonly key: number;
       readonly code: string;
       readonly memoryMb: number;
-      readonly budgetMs: number;
+      readonly budget: Budget;
     }
   /** `text` is a JSON array of events. */
-  | { readonly type: 'run'; readonly key: number; readonly text: string; readonly budgetMs: number }
+  | { readonly type: 'run'; readonly key: number; readonly text: string; readonly budget: Budget }
   | { readonly type: 'unload'; readonly key: number };
 
 /** What the child has used so far, for the parent's watchdog. */
