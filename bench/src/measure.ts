@@ -45,6 +45,30 @@ export async function timed(count: number, work: () => Promise<unknown>): Promis
   const started = performance.now();
   const cpu = process.cpuUsage();
   await work();
+  return rate(count, started, cpu);
+}
+
+/** The same for work that is repeated until the time is up, in `lanes` that go on side by side; `work` does `count` events. */
+export async function repeated(
+  ms: number,
+  lanes: number,
+  count: number,
+  work: (lane: number) => unknown,
+): Promise<Sample> {
+  const started = performance.now();
+  const cpu = process.cpuUsage();
+  let turns = 0;
+  const lane = async (index: number): Promise<void> => {
+    while (performance.now() - started < ms) {
+      await work(index);
+      turns += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, (_, index) => lane(index)));
+  return rate(turns * count, started, cpu);
+}
+
+function rate(count: number, started: number, cpu: NodeJS.CpuUsage): Sample {
   const seconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(cpu);
   return { perSecond: count / seconds, details: { cpu_us: (user + system) / count } };

@@ -32,13 +32,17 @@ export async function startServer({ get }: Composition, version: string): Promis
     // Events are accepted without the database, so a process without it is still of use.
     { name: 'database', required: false, check: async () => void (await sql`select 1`.execute(database.db)) },
   ];
-  const { registry: prometheus, cursorLag } = metrics;
+  const { registry: prometheus, cursorLag, retriesWaiting } = metrics;
   await registerOperations(app, {
     probes,
     metrics: {
       contentType: prometheus.contentType,
-      metrics: () => {
+      metrics: async () => {
         cursorLag.reset();
+        retriesWaiting.reset();
+        // While the database is away the figure is absent, which is what is known of it.
+        const retries = await engine.retriesWaiting().catch(() => []);
+        for (const { destination, count } of retries) retriesWaiting.set({ destination }, count);
         for (const { pipeline, destination, lag } of engine.lags()) cursorLag.set({ pipeline, destination }, lag);
         return prometheus.metrics();
       },

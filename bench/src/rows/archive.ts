@@ -10,7 +10,7 @@ import type { Room, Row, Sample, Skipped, Suite } from '../row.ts';
 /** What core delivers at once when there is a backlog, and how many partitions deliver side by side. */
 const BATCH = 1000;
 const PARTITIONS = 4;
-const BATCHES_PER_PARTITION = 2;
+const BATCHES_PER_PARTITION = 3;
 
 const title = (where: string): string => `archive: batches of ${BATCH} into ${where}`;
 

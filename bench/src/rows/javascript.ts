@@ -1,13 +1,13 @@
 import type { Event } from '@switchyard/plugin-sdk';
 import { freeze, openPluginHost } from '../core.ts';
 import { eventOf, metadataOf } from '../events.ts';
-import { timed } from '../measure.ts';
-import type { Row, Sample, Suite } from '../row.ts';
+import { repeated } from '../measure.ts';
+import type { Row, Suite } from '../row.ts';
 
 /** What core hands to the transform at once, and how many partitions do so side by side. */
 const BATCH = 200;
 const PARTITIONS = 4;
-const BATCHES_PER_PARTITION = 25;
+const ROUND_MS = 700;
 
 const CODE = `export default function transform(event) {
   if (event.user_id === 'nobody') return null;
@@ -31,23 +31,18 @@ export const javascript: Suite = {
     const native = (
       (await import(`data:text/javascript,${encodeURIComponent(CODE)}`)) as { readonly default: Transform }
     ).default;
-    const count = PARTITIONS * BATCHES_PER_PARTITION * BATCH;
 
     const rowOf = (name: string, bytes: number, makeEvent: (index: number) => Event): Row => {
       const batch = Array.from({ length: BATCH }, (_, index) => deepFreeze(makeEvent(index)));
       const text = JSON.stringify(batch);
-      const partition = async (): Promise<void> => {
-        for (let turn = 0; turn < BATCHES_PER_PARTITION; turn += 1) {
-          const result = await transform.apply(batch);
-          if (!result.ok || result.value.get(batch[0]?.id ?? '')?.action !== 'emit')
-            throw new Error(`The transform did not emit: ${JSON.stringify(result).slice(0, 500)}`);
-        }
+      const ours = async (): Promise<void> => {
+        const result = await transform.apply(batch);
+        if (result.ok && result.value.get(batch[0]?.id ?? '')?.action === 'emit') return;
+        throw new Error(`The transform did not emit: ${JSON.stringify(result).slice(0, 500)}`);
       };
       const bare = (): void => {
-        for (let turn = 0; turn < PARTITIONS * BATCHES_PER_PARTITION; turn += 1) {
-          const made = (JSON.parse(text) as Event[]).map(native);
-          if (JSON.stringify(made).length < text.length) throw new Error('The function did not do its work.');
-        }
+        const made = JSON.stringify((JSON.parse(text) as Event[]).map(native));
+        if (made.length < text.length) throw new Error('The function did not do its work.');
       };
       return {
         name,
@@ -55,12 +50,8 @@ export const javascript: Suite = {
         unit: 'events',
         target: 0.25,
         sides: {
-          ours: (): Promise<Sample> => timed(count, () => Promise.all(Array.from({ length: PARTITIONS }, partition))),
-          bare: (): Promise<Sample> =>
-            timed(count, () => {
-              bare();
-              return Promise.resolve();
-            }),
+          ours: () => repeated(ROUND_MS, PARTITIONS, BATCH, ours),
+          bare: () => repeated(ROUND_MS, 1, BATCH, bare),
         },
       };
     };

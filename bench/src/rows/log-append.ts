@@ -3,12 +3,12 @@ import path from 'node:path';
 import { open } from 'lmdb';
 import { embeddedLog, quietLogger, type LogRecord } from '../core.ts';
 import { eventOf, metadataOf } from '../events.ts';
-import { timed } from '../measure.ts';
-import type { Sample, Suite } from '../row.ts';
+import { repeated } from '../measure.ts';
+import type { Suite } from '../row.ts';
 
 const CALLERS = 128;
 const PARTITIONS = 4;
-const ROUNDS_OF_CALLERS = 120;
+const ROUND_MS = 1_000;
 const TITLE = `log: ${CALLERS} callers append one event of 600 bytes each`;
 
 /**
@@ -35,26 +35,24 @@ export const logAppend: Suite = {
       const event = eventOf(index, metadata);
       return { event, source, text: JSON.stringify(event), named: false };
     });
-    const caller = async (record: LogRecord, index: number): Promise<void> => {
-      for (let turn = 0; turn < ROUNDS_OF_CALLERS; turn += 1)
-        await log.append({ project, index: index % PARTITIONS }, [record]);
-    };
     const entries = Array.from({ length: PARTITIONS }, (_, index) =>
       Buffer.from(
         JSON.stringify(records.filter((_record, place) => place % PARTITIONS === index).map(({ event }) => event)),
       ),
     );
     let written = 0;
-    const bare = async (): Promise<void> => {
-      for (let turn = 0; turn < ROUNDS_OF_CALLERS; turn += 1) {
-        written += 1;
-        await lmdb.batch(() => {
-          for (const [index, entry] of entries.entries()) void lmdb.put([index, written], entry);
-        });
-        await lmdb.flushed;
-      }
+    /** All callers at once, each its next event when its last one is safe. */
+    const ours = async (caller: number): Promise<void> => {
+      const record = records[caller];
+      if (record !== undefined) await log.append({ project, index: caller % PARTITIONS }, [record]);
     };
-    const events = CALLERS * ROUNDS_OF_CALLERS;
+    const bare = async (): Promise<void> => {
+      written += 1;
+      await lmdb.batch(() => {
+        for (const [index, entry] of entries.entries()) void lmdb.put([index, written], entry);
+      });
+      await lmdb.flushed;
+    };
     return [
       {
         name: 'log',
@@ -62,8 +60,8 @@ export const logAppend: Suite = {
         unit: 'events',
         target: null,
         sides: {
-          ours: (): Promise<Sample> => timed(events, () => Promise.all(records.map(caller))),
-          bare: (): Promise<Sample> => timed(events, bare),
+          ours: () => repeated(ROUND_MS, CALLERS, 1, ours),
+          bare: () => repeated(ROUND_MS, 1, CALLERS, bare),
         },
       },
     ];

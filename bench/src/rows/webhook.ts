@@ -7,7 +7,7 @@ import type { Received } from '../processes/receiver.ts';
 import type { Sample, Suite } from '../row.ts';
 import { CONNECTIONS, PATH, SECRET, barePool, eachAtOnce, post } from './webhook-wire.ts';
 
-const EVENTS = 8_000;
+const EVENTS = 12_000;
 
 /**
  * The webhook destination as the engine calls it, one event a call: contained call, guarded client, signature, the exchange that is kept, the outcome. Against an undici

@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely';
 import type { DestinationStatus, Engine, SubscriptionAccount } from '../engine.ts';
 import { SwitchyardError } from '../errors.ts';
 import type { EventLog } from '../log/event-log.ts';
-import { BREAKER_STATES, type CoreMetrics } from '../observability/metrics.ts';
+import type { CoreMetrics } from '../observability/metrics.ts';
 import { RunningPipeline } from '../pipeline/running-pipeline.ts';
 import { check } from '../plugin-host/calls.ts';
 import type { PluginHost } from '../plugin-host/host.ts';
@@ -61,7 +61,7 @@ export class DeliveryEngine implements Engine {
 
   constructor(private readonly deps: DeliveryEngineDeps) {
     const { db, log, logger, metrics, schedule } = deps;
-    this.store = new DeliveryStore(db, log);
+    this.store = new DeliveryStore(db, log, logger);
     this.recorder = new OutcomeRecorder(db, logger, this.cut.signal);
     this.retries = new Retries(
       { db, recorder: this.recorder, logger, schedule, subscriptions: () => this.subscriptions(), onOutcome: ({ key, destination }, state) => countOutcomes(metrics, key.destination, destination.type, new Map([[state === 'retrying' ? 'retry' : state, 1]])) },
@@ -134,7 +134,7 @@ export class DeliveryEngine implements Engine {
       else {
         const { breakerState } = this.deps.metrics;
         running.destinations.set(id, new RunningDestination(id, stored.type, plugin.definition.capabilities, instance, revision, (open) => {
-          breakerState.set({ destination: id }, open === null ? BREAKER_STATES.closed : BREAKER_STATES.open);
+          breakerState.set({ destination: id }, open === null ? 0 : 1);
           if (open !== null) this.deps.logger.warn(`The destination "${stored.name}" is paused: ${open.reason} Its events wait in the log.`, { project, destination: id, code: open.code, next_attempt_at: new Date(open.until).toISOString() });
           else {
             this.deps.logger.info(`The destination "${stored.name}" takes events again.`, { project, destination: id });
@@ -232,6 +232,17 @@ export class DeliveryEngine implements Engine {
     for (const { subscriptions } of this.projects.values()) {
       for (const { subscription, lag } of subscriptions.values()) yield { pipeline: subscription.key.pipeline, destination: subscription.key.destination, lag };
     }
+  }
+
+  /** Events that wait for their next attempt, by destination. */
+  async retriesWaiting(): Promise<readonly { readonly destination: string; readonly count: number }[]> {
+    const rows = await this.deps.db
+      .selectFrom('deliveries')
+      .select((eb) => ['destination_id', eb.fn.countAll<number>().as('count')])
+      .where('state', '=', 'retrying')
+      .groupBy('destination_id')
+      .execute();
+    return rows.map(({ destination_id, count }) => ({ destination: destination_id, count }));
   }
 
   private async trim(): Promise<void> {

@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
+import type { Logger } from '@switchyard/plugin-sdk';
 import { sql, type Kysely } from 'kysely';
 import type { EventLog } from '../log/event-log.ts';
 import { changeProject } from '../store/project-lock.ts';
@@ -53,6 +54,7 @@ export class DeliveryStore {
   constructor(
     private readonly db: Kysely<Database>,
     private readonly log: EventLog,
+    private readonly logger: Logger,
   ) {}
 
   async projects(): Promise<readonly string[]> {
@@ -80,6 +82,7 @@ export class DeliveryStore {
         if (known === undefined) await tx.insertInto('subscriptions').values({ id, project_id: project, pipeline_id: pipeline, destination_id: destination }).execute();
         await this.ensureCursors(tx, project, id, partitions, known === undefined);
       }
+      await this.pullBackCursors(tx, project, partitions);
       return { partitions, destinations: await this.destinations(tx, project), subscriptions: await this.subscriptions(tx, project, versions) };
     });
   }
@@ -119,6 +122,25 @@ export class DeliveryStore {
         .values({ subscription_id: subscription, partition: partitionName(this.log, index), start_offset: start, next_offset: start, end_offset: null })
         .onConflict((conflict) => conflict.columns(['subscription_id', 'partition']).doNothing())
         .execute();
+    }
+  }
+
+  /**
+   * A cursor beyond the end of the log means that the log lost its tail: an older copy of it was put back beside a newer database. Left where it is, the cursor
+   * would pass over as many new events without a word.
+   */
+  private async pullBackCursors(tx: Kysely<Database>, project: string, partitions: number): Promise<void> {
+    for (let index = 0; index < partitions; index += 1) {
+      const end = this.log.next({ project, index });
+      const { numUpdatedRows } = await tx
+        .updateTable('cursors')
+        .set({ next_offset: end })
+        .where('partition', '=', partitionName(this.log, index))
+        .where('next_offset', '>', end)
+        .where('subscription_id', 'in', tx.selectFrom('subscriptions').select('id').where('project_id', '=', project))
+        .executeTakeFirst();
+      if (numUpdatedRows === 0n) continue;
+      this.logger.error('The event log ends before what was already delivered: an older copy of it stands beside a newer database. Delivery goes on with the next event.', { project, partition: index, end });
     }
   }
 

@@ -28,7 +28,7 @@ const PLACES: Readonly<Record<string, string>> = {
  * Turns whatever was thrown into one of our errors. What is not known becomes `INTERNAL`: its own message and stack go to the log, never to
  * the client.
  */
-function toSwitchyardError(error: unknown, requestId: string): SwitchyardError {
+export function toSwitchyardError(error: unknown, requestId: string): SwitchyardError {
   if (error instanceof SwitchyardError) return error;
   const { code, statusCode, validation, validationContext } = error as Partial<FastifyError>;
   if (validation !== undefined) return fromViolation(validation[0], PLACES[validationContext ?? ''] ?? 'request');

@@ -12,6 +12,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { SwitchyardError } from '../errors.ts';
 import { readBody } from '../event/body.ts';
 import type { KeyGrant } from '../store/api-keys.ts';
+import { toSwitchyardError } from './error-answers.ts';
 import type { Lifecycle } from './server.ts';
 import type { OpenSource, SourceInstances } from './source-instances.ts';
 
@@ -26,6 +27,7 @@ interface Acceptor {
 
 interface IngestionMetrics {
   readonly ingestedEvents: { inc(labels: { source_type: string; result: string }, by?: number): void };
+  readonly refusedRequests: { inc(labels: { source_type: string; code: string }): void };
   readonly ingestDuration: { labels(labels: { source_type: string }): { observe(seconds: number): void } };
 }
 
@@ -56,6 +58,12 @@ export async function registerIngestion(app: FastifyInstance, ingestion: Ingesti
     scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: ingestion.maxBodyBytes }, (_request, body, done) =>
       done(null, body),
     );
+    scope.setErrorHandler((error, request) => {
+      const source_type = request.routeOptions.config.documented?.source ?? '';
+      const refusal = toSwitchyardError(error, request.id);
+      ingestion.metrics.refusedRequests.inc({ source_type, code: refusal.code });
+      throw refusal;
+    });
     for (const definition of ingestion.definitions) {
       for (const route of definition.routes) mount(scope, ingestion, definition, route);
     }

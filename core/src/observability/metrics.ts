@@ -8,8 +8,6 @@ const INGEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 const APPEND_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5];
 const APPEND_RECORDS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500];
 
-export const BREAKER_STATES = { closed: 0, half_open: 1, open: 2 } as const;
-
 /**
  * Every metric of core. No label takes a value that a client chooses: types, codes and outcomes come from code, pipelines and destinations from what
  * people have set up, so the number of series is bounded by the configuration.
@@ -19,6 +17,8 @@ export interface CoreMetrics {
   readonly registry: Registry;
   /** `result`: `accepted`, or the code that the event was refused with. */
   readonly ingestedEvents: Counter<'source_type' | 'result'>;
+  /** By the code of the answer. */
+  readonly refusedRequests: Counter<'source_type' | 'code'>;
   readonly ingestDuration: Histogram<'source_type'>;
   readonly logAppendDuration: Histogram;
   readonly logAppendRecords: Histogram;
@@ -28,7 +28,6 @@ export interface CoreMetrics {
   readonly deliveryOutcomes: Counter<'destination' | 'type' | 'outcome'>;
   readonly deliveryDuration: Histogram<'destination' | 'type'>;
   readonly retriesWaiting: Gauge<'destination'>;
-  /** See `BREAKER_STATES`. */
   readonly breakerState: Gauge<'destination'>;
   /** `fault`: threw, timed_out, bad_result or escaped (outside of any call). */
   readonly pluginFaults: Counter<'kind' | 'type' | 'fault'>;
@@ -49,6 +48,12 @@ export function createMetrics(): CoreMetrics {
       name: 'switchyard_ingested_events_total',
       help: 'Events that sources handed to ingress, by what became of them: accepted (on stable storage), or the code of the refusal.',
       labelNames: ['source_type', 'result'],
+      registers,
+    }),
+    refusedRequests: new Counter({
+      name: 'switchyard_ingest_refused_requests_total',
+      help: 'Ingestion requests that were refused as a whole, by the error code of the answer: nothing of them was stored.',
+      labelNames: ['source_type', 'code'],
       registers,
     }),
     ingestDuration: new Histogram({
@@ -102,7 +107,7 @@ export function createMetrics(): CoreMetrics {
     }),
     breakerState: new Gauge({
       name: 'switchyard_breaker_state',
-      help: 'Circuit breaker of a destination: 0 closed (delivering), 1 half open (trying), 2 open (paused, the log keeps the events).',
+      help: 'Circuit breaker of a destination: 0 closed (delivering), 1 open (paused, the log keeps the events, one delivery at a time tries whether it is back).',
       labelNames: ['destination'],
       registers,
     }),

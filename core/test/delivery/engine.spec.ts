@@ -151,6 +151,26 @@ describe('a destination that takes events in any order', () => {
   }, 20_000);
 });
 
+describe('a cursor beyond the end of the log', () => {
+  test('is pulled back, so that an older copy of the log costs no new event', async () => {
+    const { destination } = await harness.connect('free');
+    await harness.accept(someEvents(10));
+    await harness.settled(destination);
+    await harness.stop();
+    await harness.database.db.updateTable('cursors').set(({ eb }) => ({ next_offset: eb('next_offset', '+', 1_000) })).execute();
+    await harness.start();
+    const seen: string[] = [];
+    free.deliver = async (batch) => {
+      seen.push(...batch.items.map(({ id }) => id));
+      return all(batch, delivered());
+    };
+    const ids = await harness.accept(someEvents(10));
+    await eventually(async () => seen.length >= 10);
+    expect(seen.toSorted()).toEqual([...ids].toSorted());
+    await harness.setDestination(destination, { enabled: false });
+  }, 20_000);
+});
+
 describe('a destination that keeps order per key', () => {
   test('gets the events of a key in order through failures, while other keys go on', async () => {
     const arrived = new Map<string, number[]>();

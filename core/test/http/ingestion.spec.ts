@@ -142,6 +142,16 @@ describe('a request with events', () => {
     expect(Object.keys(headers).sort()).toEqual(['connection', 'content-length', 'content-type', 'date']);
   });
 
+  it('is counted when it is refused as a whole, by the code of the answer', async () => {
+    await send({ payload: '{"event_name":' });
+    await send({ payload: '{}', headers: { authorization: 'Bearer nobody' } });
+    await send({ payload: Buffer.alloc(MAX_BODY_BYTES + 1, 0x20) });
+    const { body } = await server.app.inject({ url: '/metrics' });
+    for (const refused of ['BODY_NOT_JSON', 'KEY_INVALID', 'BODY_TOO_LARGE']) {
+      expect(body).toMatch(new RegExp(`switchyard_ingest_refused_requests_total\\{source_type="http",code="${refused}"\\} [1-9]`));
+    }
+  });
+
   it('is counted', async () => {
     await send({ payload: '{}' });
     const { body } = await server.app.inject({ url: '/metrics' });

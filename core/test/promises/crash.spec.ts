@@ -106,8 +106,11 @@ describe('kill -9 under load', () => {
     expect(repeats).toBeGreaterThan(50);
   });
 
-  test('a request that was answered at all was answered 202, and a repeat with the same id', () => {
-    expect(load.refusals).toEqual(new Map());
+  test('a request that was not answered 202 was asked to come again, and a repeat got the same id', () => {
+    const refusals = [...load.refusals];
+    if (refusals.length > 0)
+      report(`refused for the moment: ${refusals.map(([answer, count]) => `${count} × ${answer}`).join('; ')}`);
+    expect(few(refusals.filter(([answer]) => !answer.startsWith('503 ')))).toEqual([]);
     expect(few(load.contradictions)).toEqual([]);
   });
 

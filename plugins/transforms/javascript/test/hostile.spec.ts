@@ -65,12 +65,16 @@ const groups: readonly (readonly [string, readonly HostileScript[]])[] = [
 ];
 
 describe.each(groups)('code that %s', (_, scripts) => {
-  it.each(scripts.map((script) => [script.name, script] as const))('%s', async (__, script) => {
-    const [before, hostile, after] = await outcomesOf(script);
-    expect(script.ends).toContain(wordFor(hostile));
-    expect([wordFor(before), wordFor(after)]).toEqual(['emit', 'emit']);
-    expect(foundBy(hostile)).toBe(script.finds);
-  });
+  it.each(scripts.map((script) => [script.name, script] as const))(
+    '%s',
+    async (__, script) => {
+      const [before, hostile, after] = await outcomesOf(script);
+      expect(script.ends).toContain(wordFor(hostile));
+      expect([wordFor(before), wordFor(after)]).toEqual(['emit', 'emit']);
+      expect(foundBy(hostile)).toBe(script.finds);
+    },
+    20_000,
+  );
 });
 
 describe('all the while', () => {

@@ -40,6 +40,7 @@ export class SandboxChild {
   /** Memory that the child held when it last answered. */
   rssBytes = 0;
   readonly #process: ChildProcess;
+  readonly #niceness: number;
   readonly #exited: Promise<void>;
   #pending: Pending | null = null;
   #killedFor: DeathCause | null = null;
@@ -73,7 +74,7 @@ export class SandboxChild {
     this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_KEPT_CHARS);
     });
-    if (this.pid !== undefined) yieldToTheRouter(this.pid, niceness);
+    this.#niceness = niceness;
   }
 
   get alive(): boolean {
@@ -85,6 +86,7 @@ export class SandboxChild {
     const timer = setTimeout(() => this.kill('lost'), CHILD_START_MS);
     try {
       await this.#next();
+      if (this.pid !== undefined) yieldToTheRouter(this.pid, this.#niceness);
     } finally {
       clearTimeout(timer);
     }
@@ -231,7 +233,11 @@ function foldersOf(name: string, from: string): { readonly real: string; readonl
   return { real, all: [...new Set([real, ...found])] };
 }
 
-/** The router comes first when CPU or memory is short. Both are favours of the system: without them nothing is less correct. */
+/**
+ * The router comes first when CPU or memory is short. Both are favours of the system: without them nothing is less correct. Not
+ * before the child has started, which is our own work and takes seconds on a busy machine at a low priority. On Linux this
+ * concerns the thread that runs user code, not the guard.
+ */
 function yieldToTheRouter(pid: number, niceness: number): void {
   try {
     setPriority(pid, niceness);
