@@ -11,6 +11,7 @@ import { createServer, type Server } from './http/server.ts';
 import { SourceInstances } from './http/source-instances.ts';
 import { AccessTokens } from './http/tokens.ts';
 import { Ingress } from './ingress/ingress.ts';
+import { PullSources } from './ingress/pull-sources.ts';
 import type { EventLog } from './log/event-log.ts';
 import type { CoreLogger } from './observability/logger.ts';
 import type { CoreMetrics } from './observability/metrics.ts';
@@ -53,6 +54,7 @@ export const tokens = {
   host: token<PluginHost>('host'),
   ingress: token<Ingress>('ingress'),
   engine: token<DeliveryEngine>('engine'),
+  pullSources: token<PullSources>('pullSources'),
   apiKeys: token<ApiKeyRepository>('apiKeys'),
   keyRing: token<KeyRing>('keyRing'),
   sourceInstances: token<SourceInstances>('sourceInstances'),
@@ -74,6 +76,7 @@ export function compose(opened: Opened): Composition {
     .bind(tokens.host, (get) => new PluginHost(get(tokens.configs), new PluginContexts(logger, metrics, get(tokens.http).client, db), logger, metrics))
     .bind(tokens.ingress, () => new Ingress(log, { maxBatch: settings.ingestMaxBatch, maxEventBytes: settings.ingestMaxBodyBytes }))
     .bind(tokens.engine, (get) => new DeliveryEngine({ db, log, host: get(tokens.host), registry, metrics, logger: plain, schedule }))
+    .bind(tokens.pullSources, (get) => new PullSources({ db, host: get(tokens.host), registry, ingress: get(tokens.ingress), metrics, logger }))
     .bind(tokens.apiKeys, () => new ApiKeyRepository(db))
     .bind(tokens.keyRing, (get) => new KeyRing(get(tokens.apiKeys), plain))
     .bind(tokens.sourceInstances, (get) => new SourceInstances(get(tokens.host), plain))
@@ -94,6 +97,7 @@ export function compose(opened: Opened): Composition {
         tokens: new AccessTokens(secrets.jwtSecret),
         engine,
         keys: get(tokens.keyRing),
+        pullSources: get(tokens.pullSources),
         definitions,
         running: engine,
         accepted: (project) => acceptedBy(db, log, project),

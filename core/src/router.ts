@@ -77,6 +77,10 @@ export async function startRouter({ settings, pluginsDirectory, schedule, onFata
     let graceMs = 0;
     opened.push(() => engine.stop(AbortSignal.timeout(graceMs)));
     await engine.start();
+    // After what takes their events away, and before the port opens. They end in the opposite order: before delivery stops and the log closes.
+    const pullSources = get(tokens.pullSources);
+    opened.push(() => pullSources.stop());
+    await pullSources.start();
     const sources = get(tokens.sourceInstances);
     opened.push(() => sources.close());
     const server = await startServer(composition, await ownVersion());

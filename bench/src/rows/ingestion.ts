@@ -25,7 +25,7 @@ const variety = (body: (index: number) => object): string[] =>
 const single: Shape = { path: '/api/v1/events', connections: 64, bodies: variety(draftOf), events: 1 };
 const batch: Shape = {
   path: '/api/v1/events/batch',
-  connections: 16,
+  connections: 64,
   bodies: variety((index) => ({ events: drafts(BATCH, index * BATCH) })),
   events: BATCH,
 };

@@ -64,6 +64,7 @@ async function countFiltered(tx: Tx, counts: readonly { readonly subscription: s
     on conflict (subscription_id, reason) do update set count = filtered_by.count + excluded.count`.execute(tx);
 }
 
+/** Only what waits has a place in the order of its key: what came to its end holds nothing back, and takes no place again when it is replayed. */
 async function insertUndelivered(tx: Tx, records: readonly Progress[]): Promise<void> {
   const rows = records.flatMap(({ subscription, partition, undelivered }) => undelivered.map((row) => ({ subscription, partition, row })));
   if (rows.length === 0) return;
@@ -75,7 +76,7 @@ async function insertUndelivered(tx: Tx, records: readonly Progress[]): Promise<
       ${column(() => randomUUIDv7())}::uuid[], ${column((r) => r.subscription.project)}::uuid[], ${column((r) => r.subscription.id)}::uuid[],
       ${column((r) => r.subscription.destination)}::uuid[], ${column((r) => r.row.event.id)}::uuid[], ${column((r) => r.row.source)}::uuid[], ${column((r) => r.row.output)}::int[],
       ${column((r) => r.row.state)}::text[], ${column((r) => r.row.stage)}::text[], ${column((r) => r.partition)}::text[],
-      ${column((r) => r.row.offset)}::bigint[], ${column((r) => r.row.orderKey)}::text[], ${column((r) => r.row.held)}::bool[],
+      ${column((r) => r.row.offset)}::bigint[], ${column((r) => (r.row.state === 'retrying' ? r.row.orderKey : null))}::text[], ${column((r) => r.row.held)}::bool[],
       ${column((r) => JSON.stringify(r.row.event))}::text[], ${column((r) => (r.row.payload === null ? null : JSON.stringify(r.row.payload)))}::text[],
       ${column((r) => r.row.event.event_name)}::text[], ${column((r) => r.row.event.user_id)}::text[], ${column((r) => r.row.attempts)}::int[],
       ${column((r) => r.row.retries)}::int[], ${column((r) => iso(r.row.nextAt))}::timestamptz[], ${column((r) => clean(r.row.failure.code, KEPT.code))}::text[],
@@ -144,7 +145,7 @@ async function updateRows(tx: Tx, results: readonly RetryResult[]): Promise<void
   const column = <T>(pick: (entry: (typeof rows)[number]) => T): T[] => rows.map(pick);
   await sql`
     update deliveries d
-    set state = v.state, stage = v.stage, payload = v.payload, attempts = v.attempts, retries = v.retries, next_at = v.next_at,
+    set state = v.state, order_key = case when v.state = 'retrying' then d.order_key end, stage = v.stage, payload = v.payload, attempts = v.attempts, retries = v.retries, next_at = v.next_at,
         error_code = v.error_code, error_message = v.error_message, fingerprint = v.fingerprint, pipeline_version = v.version, updated_at = now()
     from unnest(
       ${column((r) => r.row.id)}::uuid[], ${column((r) => r.outcome.state)}::text[], ${column((r) => r.outcome.stage)}::text[],

@@ -4,7 +4,7 @@ import { NotStorable, storableCopy } from './storable.ts';
 import { isTimestamp } from './timestamp.ts';
 
 /** What an event may hold, in characters. */
-export const EVENT_LIMITS = { name: 200, userId: 200, clientId: 100, userAgent: 1000 } as const;
+const EVENT_LIMITS = { name: 200, userId: 200, clientId: 100, userAgent: 1000 } as const;
 
 /** A field that is wrong, and a sentence that says how. */
 export interface DraftProblem {
@@ -25,7 +25,7 @@ export interface CheckedDraft {
 const FIELDS: ReadonlySet<string> = new Set(['event_id', 'event_name', 'user_id', 'timestamp', 'metadata', 'context']);
 const EMPTY: JsonObject = Object.freeze({});
 
-export const isObject = (value: unknown): value is JsonObject =>
+const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value);
 
 /** A problem of the whole event, or of something deep in it that the message names. */

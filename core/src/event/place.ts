@@ -5,7 +5,7 @@ const BATCH_KEYS: ReadonlySet<string> = new Set(['events', 'batch']);
  * Which event of a batch, counted from 0, holds a position of a body: the body is an array of events, or an object with one under a key of its own.
  * Undefined when the body is no batch or the position lies outside of its events. It runs only for an error message, and judges no syntax.
  */
-export function eventIndexAt(text: string, position: number): number | undefined {
+function eventIndexAt(text: string, position: number): number | undefined {
   /** The brackets that are open at the moment, and under which key of the body the second one stands. */
   let depth = 0;
   let topIsArray = false;

@@ -8,6 +8,7 @@ import type {
   RawServerDefault,
 } from 'fastify';
 import type { Engine } from '../engine.ts';
+import type { PullSources } from '../ingress/pull-sources.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { PluginConfigs } from '../plugin-host/config.ts';
 import type { PluginRegistry } from '../plugin-host/registry.ts';
@@ -39,6 +40,8 @@ export interface ControlPlane {
   readonly engine: Pick<Engine, 'reload' | 'accounting' | 'status' | 'wakeRetries'>;
   /** Called after every change of a key or a source. */
   readonly keys: { forget(): void };
+  /** Sources that run by themselves. `reload` is called after every change of a source. */
+  readonly pullSources: Pick<PullSources, 'reload' | 'status'>;
   readonly definitions: {
     /** Throws `PIPELINE_INVALID` with everything that keeps the definition from running in this project. */
     check(definition: PipelineDefinition, project: string): Promise<void>;
@@ -60,9 +63,13 @@ export type Scope = FastifyInstance<
 >;
 
 /** Brings what runs in line with a change that is stored. The change stands whatever becomes of this: it is not undone by an answer that says it failed. */
-export async function apply(plane: ControlPlane, project: string): Promise<void> {
+export async function apply(
+  plane: ControlPlane,
+  project: string,
+  running: { reload(project: string): Promise<void> } = plane.engine,
+): Promise<void> {
   try {
-    await plane.engine.reload(project);
+    await running.reload(project);
   } catch (error) {
     plane.logger.error('a change is stored but what runs could not be brought in line with it', { project, error });
   }

@@ -25,7 +25,7 @@ export interface RunningTransform {
   apply(batch: readonly Event[], signal: AbortSignal): Promise<TransformOutcomes>;
 }
 
-export interface PlanFailure {
+interface PlanFailure {
   readonly node: string;
   readonly error: DeliveryError;
 }

@@ -32,7 +32,7 @@ describe('publishing', () => {
   test('gives every event to exactly one version, drops none and sends none twice, while events flow', async () => {
     const marks = new Map<string, string[]>();
     first.deliver = async (batch): Promise<DeliveryOutcomes> => {
-      for (const { id, event } of batch.items) marks.set(id, [...(marks.get(id) ?? []), String(event.metadata['mark'])]);
+      for (const { id, event } of batch.items) marks.set(id, [...(marks.get(id) ?? []), JSON.stringify(event.metadata['mark'])]);
       return new Map(batch.items.map(({ id }) => [id, delivered()]));
     };
     const { destination, pipeline } = await harness.connect('first');

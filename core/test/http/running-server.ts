@@ -98,6 +98,7 @@ export class RunningServer {
       configs,
       tokens,
       keys,
+      pullSources: { reload: async () => undefined, status: () => null },
       engine: {
         reload: async (project) => void moved.reloaded.push(project),
         accounting: async () => [],

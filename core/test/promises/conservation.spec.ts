@@ -185,6 +185,34 @@ describe('every event is accounted for', () => {
     );
   }, 60_000);
 
+  test('a dead letter that is replayed has lost its place in the order, and costs no other event its own', async () => {
+    const endpoint = await anEndpoint();
+    const answers = [400, 503, 503, 200];
+    endpoint.behave = (arrival) => answers[eventOf(arrival).metadata.number] ?? 200;
+    const { destination } = await api.connect('ordered', { url: endpoint.url }, [only('replayed')]);
+    const post = (number: number): Promise<string> =>
+      client.post({ event_name: 'replayed', user_id: 'one', metadata: { number } });
+    const dead = await post(0);
+    await settledAccount(api, destination);
+    const first = await post(1);
+    await endpoint.got([first]);
+    const second = await post(2);
+    answers[0] = 200;
+    expect(await api.send('POST', 'dead-letters/replay', { destination })).toEqual({ matched: 1, replayed: 1 });
+    await endpoint.until(() => endpoint.attemptsOf(dead) === 2);
+    answers[1] = 200;
+    await endpoint.got([second]);
+    const third = await post(3);
+    // The archive has it, and the one before it was tried again: had it slipped past, it would have arrived.
+    await settledAccount(api, await api.destination('timescale'));
+    const tries = endpoint.attemptsOf(second);
+    await endpoint.until(() => endpoint.attemptsOf(second) >= tries + 2);
+    expect(endpoint.attemptsOf(third)).toBe(0);
+    answers[2] = 200;
+    await endpoint.got([third]);
+    expect(await settledAccount(api, destination)).toMatchObject({ dead: 0, delivered: 4 });
+  }, 60_000);
+
   test('versions that are published under load: each event is carried by exactly one, and by the new one once it is published', async () => {
     const endpoint = await anEndpoint();
     const stamping = (version: number) =>

@@ -17,33 +17,51 @@ import {
 } from '../schemas.ts';
 import { shownConfig } from '../shown-config.ts';
 
+const Status = Type.Object(
+  {
+    state: Type.Union([Type.Literal('running'), Type.Literal('opening'), Type.Literal('paused')]),
+    code: Type.Optional(Type.String()),
+    reason: Type.Optional(Type.String()),
+    next_attempt_at: Type.Optional(Time),
+  },
+  {
+    description:
+      'Whether it brings events at the moment, and if not, why. Only of an enabled source that runs by itself: one that is called has none.',
+  },
+);
+
 const Source = Type.Object({
   id: Id,
   name: Type.String(),
   type: Type.String(),
   config: PluginConfig,
   enabled: Type.Boolean(),
+  status: Type.Optional(Status),
   created_at: Time,
   updated_at: Time,
 });
 
 export function sourceRoutes(app: Scope, plane: ControlPlane): void {
-  const { sources, registry, configs, keys } = plane;
+  const { sources, registry, configs, keys, pullSources } = plane;
   const tags = ['sources'];
 
-  const shown = (stored: StoredInstance) => ({
-    id: stored.id,
-    name: stored.name,
-    type: stored.type,
-    config: shownConfig('source', stored, registry, configs),
-    enabled: stored.enabled,
-    created_at: stored.createdAt.toISOString(),
-    updated_at: stored.updatedAt.toISOString(),
-  });
+  const shown = (stored: StoredInstance) => {
+    const status = pullSources.status(stored.id);
+    return {
+      id: stored.id,
+      name: stored.name,
+      type: stored.type,
+      config: shownConfig('source', stored, registry, configs),
+      enabled: stored.enabled,
+      ...(status === null ? {} : { status }),
+      created_at: stored.createdAt.toISOString(),
+      updated_at: stored.updatedAt.toISOString(),
+    };
+  };
 
   const changed = async (project: string): Promise<void> => {
     keys.forget();
-    await apply(plane, project);
+    await Promise.all([apply(plane, project, pullSources), apply(plane, project)]);
   };
 
   app.get(

@@ -1,35 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
-import { open, type Database, type RootDatabase } from 'lmdb';
 import type { Logger } from '@switchyard/plugin-sdk';
-import { SwitchyardError } from '../../errors.ts';
 import { ReadCache, type CachedEntry } from '../read-cache.ts';
 import type { EventLog, LogEvent, LogRead, LogRecord, Partition } from '../event-log.ts';
-import { decodeEvents, decodeHeader, encodeEntry, type EntryHeader } from './entry.ts';
-
-/** [project, partition, offset of the entry's first event] */
-type EntryKey = [string, number, number];
-
-interface Stores {
-  readonly root: RootDatabase<Buffer, string>;
-  readonly entries: Database<Buffer, EntryKey>;
-  /** Ids that clients named: what makes a repeat harmless. The value is not used. */
-  readonly named: Database<Buffer, [string, string]>;
-}
-
-/** The end of a partition, as far as stable storage has it. */
-interface Head {
-  next: number;
-  totals: Map<string, number>;
-}
-
-interface Waiting {
-  readonly partition: Partition;
-  readonly records: readonly LogRecord[];
-  readonly bytes: number;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
+import { decodeEvents, decodeHeader, encodeEntry, splitRecords, type EntryHeader } from './entry.ts';
+import { GroupCommit, type Wanted } from './group-commit.ts';
+import { Heads, partitionKey, type Head } from './heads.ts';
+import { LmdbStores, reasonOf, unwatched, type EntryKey } from './lmdb-stores.ts';
 
 export interface EmbeddedLogOptions {
   readonly directory: string;
@@ -40,11 +16,6 @@ export interface EmbeddedLogOptions {
   readonly onDamage?: () => void;
 }
 
-/** Bodies waiting for a commit. Beyond it a request is refused: memory is not a queue. */
-const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** An entry is read and parsed as a whole, so it stays of a size that does not stall the loop. */
-const MAX_ENTRY_EVENTS = 1000;
-const MAX_ENTRY_BYTES = 1024 * 1024;
 /** A write takes milliseconds; a disk that hangs is told from one that is slow by this. */
 const WRITE_MS = 30_000;
 const CLOSE_MS = 5_000;
@@ -52,23 +23,17 @@ const TRIM_STEP = 500;
 const TRIM_BYTES = 4 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
 
-const keyOf = ({ project, index }: Partition): string => `${project}/${index}`;
-
 /**
- * The log of one machine, in LMDB. Requests that arrive while a commit is under way wait for it and share the next: one write, one fsync.
+ * The log of one machine, in LMDB.
  *
  * LMDB commits on a thread of its own by copy-on-write, so a kill at any moment leaves the last commit whole; `flushed` resolves after the fsync.
  */
 export class EmbeddedLog implements EventLog {
-  readonly incarnation: string;
-  private readonly stores: Stores;
-  private readonly heads = new Map<string, Head>();
+  private readonly heads: Heads;
+  private readonly appends: GroupCommit;
   private readonly watchers = new Map<string, Set<() => void>>();
   private readonly cache = new ReadCache();
-  private waiting: Waiting[] = [];
-  private waitingBytes = 0;
-  private committing: Promise<void> | null = null;
-  private closed = false;
+  private closing: Promise<void> | null = null;
   /** A write is later than it may be. */
   private hanging = false;
   /** Why the last commit failed; null when it did not. */
@@ -76,15 +41,18 @@ export class EmbeddedLog implements EventLog {
 
   private constructor(
     private readonly options: EmbeddedLogOptions,
-    stores: Stores,
-    incarnation: string,
+    private readonly stores: LmdbStores,
+    readonly incarnation: string,
   ) {
-    this.stores = stores;
-    this.incarnation = incarnation;
+    this.heads = new Heads(stores);
+    this.appends = new GroupCommit(
+      (group) => this.commit(group),
+      (error) => this.recover(error),
+    );
   }
 
   static async open(options: EmbeddedLogOptions): Promise<EmbeddedLog> {
-    const stores = openStores(options.directory);
+    const stores = new LmdbStores(options.directory);
     let incarnation = stores.root.get('incarnation')?.toString('utf8');
     if (incarnation === undefined) {
       incarnation = randomUUID();
@@ -95,49 +63,7 @@ export class EmbeddedLog implements EventLog {
   }
 
   append(partition: Partition, records: readonly LogRecord[]): Promise<void> {
-    if (this.closed)
-      return Promise.reject(new SwitchyardError('STOPPING', 'This process is shutting down: send the events again.'));
-    let bytes = 0;
-    for (const record of records) bytes += record.text.length;
-    if (this.waitingBytes + bytes > MAX_WAITING_BYTES) {
-      return Promise.reject(
-        new SwitchyardError(
-          'OVERLOADED',
-          'More events are waiting to be written than may be held in memory: send them again in a moment.',
-        ),
-      );
-    }
-    this.waitingBytes += bytes;
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ partition, records, bytes, resolve, reject });
-      this.committing ??= this.commitAll();
-    });
-  }
-
-  private async commitAll(): Promise<void> {
-    // One turn of the loop, so that the requests of this turn share the commit.
-    await new Promise((resolve) => setImmediate(resolve));
-    while (this.waiting.length > 0) {
-      const group = this.waiting;
-      this.waiting = [];
-      try {
-        const touched = await this.commit(group);
-        this.failure = null;
-        for (const { resolve } of group) resolve();
-        for (const key of touched) this.tell(key);
-      } catch (error) {
-        await this.recover(error);
-        const refusal = new SwitchyardError(
-          'LOG_UNAVAILABLE',
-          'The event log could not write to its disk: send the events again. The log of this process says why.',
-          undefined,
-          { cause: error },
-        );
-        for (const { reject } of group) reject(refusal);
-      }
-      for (const { bytes } of group) this.waitingBytes -= bytes;
-    }
-    this.committing = null;
+    return this.appends.add(partition, records);
   }
 
   /** The events are durable whatever a listener does. */
@@ -154,7 +80,7 @@ export class EmbeddedLog implements EventLog {
   }
 
   /** Writes a group and waits for the fsync; heads move only then, so that nothing is read or counted before it is durable. */
-  private async commit(group: readonly Waiting[]): Promise<Iterable<string>> {
+  private async commit(group: readonly Wanted[]): Promise<void> {
     const started = performance.now();
     if (this.hanging) throw new Error('The disk has not confirmed yet that it stored what was written before.');
     const { root, entries, named } = this.stores;
@@ -162,7 +88,7 @@ export class EmbeddedLog implements EventLog {
     const seen = new Set<string>();
     let events = 0;
     for (const { partition, records } of group) {
-      const key = keyOf(partition);
+      const key = partitionKey(partition);
       let batch = byPartition.get(key);
       if (batch === undefined) byPartition.set(key, (batch = { partition, records: [] }));
       for (const record of records) {
@@ -180,17 +106,18 @@ export class EmbeddedLog implements EventLog {
     const at = Date.now();
     const write = root.batch(() => {
       for (const [key, { partition, records }] of byPartition) {
-        const head = this.head(partition);
-        const next: Head = { next: head.next, totals: new Map(head.totals) };
-        for (const part of split(records)) {
-          const entry = encodeEntry(part, at, next.totals);
-          unwatched(entries.put([partition.project, partition.index, next.next], entry));
+        const head = this.heads.get(partition);
+        const totals = new Map(head.totals);
+        let next = head.next;
+        for (const part of splitRecords(records)) {
+          const entry = encodeEntry(part, at, totals);
+          unwatched(entries.put([partition.project, partition.index, next], entry));
           for (const record of part)
             if (record.named) unwatched(named.put([partition.project, record.event.id], EMPTY));
-          written.push({ key, first: next.next, records: part, bytes: entry.length });
-          next.next += part.length;
+          written.push({ key, first: next, records: part, bytes: entry.length });
+          next += part.length;
         }
-        moved.set(key, next);
+        moved.set(key, { next, totals });
       }
     });
     await this.inTime(write.then(() => root.flushed));
@@ -205,7 +132,8 @@ export class EmbeddedLog implements EventLog {
       );
     }
     this.options.onCommit?.((performance.now() - started) / 1000, events);
-    return moved.keys();
+    this.failure = null;
+    for (const key of moved.keys()) this.tell(key);
   }
 
   /**
@@ -213,10 +141,11 @@ export class EmbeddedLog implements EventLog {
    * the disk is delivered as well.
    */
   private async recover(error: unknown): Promise<void> {
-    this.heads.clear();
+    this.failure = String(await reasonOf(error));
+    this.heads.forget();
     this.cache.clear();
     this.options.logger.error('The event log could not write. Requests are answered 503 until a write succeeds.', {
-      error: String(await reasonOf(error)),
+      error: this.failure,
     });
   }
 
@@ -231,7 +160,7 @@ export class EmbeddedLog implements EventLog {
     this.hanging = true;
     const ended = (): void => {
       this.hanging = false;
-      this.heads.clear();
+      this.heads.forget();
       this.cache.clear();
       this.options.logger.info('The disk has answered: the event log takes events again.');
     };
@@ -240,8 +169,8 @@ export class EmbeddedLog implements EventLog {
   }
 
   async read(partition: Partition, from: number, maxEvents: number): Promise<LogRead> {
-    const key = keyOf(partition);
-    const end = this.head(partition).next;
+    const key = partitionKey(partition);
+    const end = this.heads.get(partition).next;
     this.cache.reading(key, from);
     const events: LogEvent[] = [];
     let next = from;
@@ -261,11 +190,11 @@ export class EmbeddedLog implements EventLog {
 
   /** The entry that holds `offset`, or the first one behind it; a damaged one comes back empty. */
   private load(partition: Partition, key: string, offset: number): CachedEntry | null {
-    const first = this.firstKeyAround(partition, offset);
+    const first = this.stores.firstAround(partition, offset);
     if (first === null) return null;
     const cached = this.cache.get(key, first);
     if (cached !== undefined && cached.end > offset) return cached;
-    const entry = this.stores.entries.get([partition.project, partition.index, first]);
+    const entry = this.stores.entry(partition, first);
     try {
       const header = decodeHeader(entry ?? EMPTY);
       if (entry !== undefined && first + header.count > offset)
@@ -282,52 +211,29 @@ export class EmbeddedLog implements EventLog {
         },
       );
     }
-    const after = this.firstKeyFrom(partition, Math.max(offset, first) + 1);
-    return { events: [], end: after ?? this.head(partition).next };
-  }
-
-  /** The key of the entry that begins at or before `offset`, else of the first one behind it. */
-  private firstKeyAround(partition: Partition, offset: number): number | null {
-    const { project, index } = partition;
-    for (const key of this.stores.entries.getKeys({
-      start: [project, index, offset],
-      end: [project, index, -1],
-      reverse: true,
-      limit: 1,
-    }))
-      return key[2];
-    return this.firstKeyFrom(partition, offset);
-  }
-
-  private firstKeyFrom({ project, index }: Partition, offset: number): number | null {
-    for (const key of this.stores.entries.getKeys({
-      start: [project, index, offset],
-      end: [project, index, Number.MAX_SAFE_INTEGER],
-      limit: 1,
-    }))
-      return key[2];
-    return null;
+    const after = this.stores.firstFrom(partition, Math.max(offset, first) + 1);
+    return { events: [], end: after ?? this.heads.get(partition).next };
   }
 
   next(partition: Partition): number {
-    return this.head(partition).next;
+    return this.heads.get(partition).next;
   }
 
   count(partition: Partition, from: number, sources: ReadonlySet<string>): number {
-    const head = this.head(partition);
+    const head = this.heads.get(partition);
     if (from >= head.next) return 0;
     const sum = (totals: Iterable<[string, number]>): number => {
       let total = 0;
       for (const [source, count] of totals) if (sources.has(source)) total += count;
       return total;
     };
-    const first = this.firstKeyAround(partition, from);
+    const first = this.stores.firstAround(partition, from);
     if (first === null) return 0;
     let header: EntryHeader;
     try {
-      header = decodeHeader(this.stores.entries.get([partition.project, partition.index, first]) ?? EMPTY);
+      header = decodeHeader(this.stores.entry(partition, first) ?? EMPTY);
     } catch {
-      const after = this.firstKeyFrom(partition, Math.max(from, first) + 1);
+      const after = this.stores.firstFrom(partition, Math.max(from, first) + 1);
       return after === null ? 0 : this.count(partition, after, sources);
     }
     let count = sum(head.totals) - sum(Object.entries(header.totals));
@@ -341,7 +247,7 @@ export class EmbeddedLog implements EventLog {
   }
 
   watch(partition: Partition, listener: () => void): () => void {
-    const key = keyOf(partition);
+    const key = partitionKey(partition);
     let listeners = this.watchers.get(key);
     if (listeners === undefined) this.watchers.set(key, (listeners = new Set()));
     listeners.add(listener);
@@ -351,7 +257,7 @@ export class EmbeddedLog implements EventLog {
   async trim(partition: Partition, before: number, writtenBefore: number): Promise<number> {
     const { project, index } = partition;
     const { root, entries, named } = this.stores;
-    const keep = this.firstToKeep(partition);
+    const keep = this.heads.firstToKeep(partition);
     let removed = 0;
     let bytes = 0;
     const doomed: { key: EntryKey; names: readonly string[] }[] = [];
@@ -380,7 +286,7 @@ export class EmbeddedLog implements EventLog {
       removed += header.count;
     }
     if (doomed.length === 0) return 0;
-    for (const { key } of doomed) this.cache.drop(keyOf(partition), key[2]);
+    for (const { key } of doomed) this.cache.drop(partitionKey(partition), key[2]);
     await root.batch(() => {
       for (const { key, names } of doomed) {
         unwatched(entries.remove(key));
@@ -395,110 +301,16 @@ export class EmbeddedLog implements EventLog {
     await Promise.resolve(this.stores.root.get('incarnation'));
   }
 
-  async close(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    await this.committing;
+  close(): Promise<void> {
+    this.closing ??= this.closeStores();
+    return this.closing;
+  }
+
+  private async closeStores(): Promise<void> {
+    await this.appends.close();
     // After a write that failed LMDB waits for a flush that never comes. All that was acknowledged is on the disk.
     const timer = Promise.withResolvers<void>();
     const giveUp = setTimeout(timer.resolve, CLOSE_MS);
     await Promise.race([this.stores.root.close(), timer.promise]).finally(() => clearTimeout(giveUp));
   }
-
-  /** The key of the last entry that can be read: it carries the partition's offset and totals over a restart, with what is damaged behind it. */
-  private firstToKeep({ project, index }: Partition): number {
-    let last: number | null = null;
-    for (const { key, value } of this.stores.entries.getRange({
-      start: [project, index, Number.MAX_SAFE_INTEGER],
-      end: [project, index, -1],
-      reverse: true,
-    })) {
-      last ??= key[2];
-      if (isReadable(value)) return key[2];
-    }
-    return last ?? 0;
-  }
-
-  private head(partition: Partition): Head {
-    const key = keyOf(partition);
-    let head = this.heads.get(key);
-    if (head === undefined) this.heads.set(key, (head = this.readHead(partition)));
-    return head;
-  }
-
-  /** From the last entry that can be read. Offsets of a damaged one behind it are passed over, never used again. */
-  private readHead({ project, index }: Partition): Head {
-    let skip: number | null = null;
-    for (const { key, value } of this.stores.entries.getRange({
-      start: [project, index, Number.MAX_SAFE_INTEGER],
-      end: [project, index, -1],
-      reverse: true,
-    })) {
-      try {
-        const header = decodeHeader(value);
-        return { next: skip ?? key[2] + header.count, totals: new Map(Object.entries(header.totals)) };
-      } catch {
-        skip ??= key[2] + MAX_ENTRY_EVENTS;
-      }
-    }
-    return { next: skip ?? 0, totals: new Map() };
-  }
-}
-
-/**
- * A write within a batch, whose promise is the one to wait for. When a commit fails, each of its writes rejects as well, with an error that holds the reason as
- * one more promise that rejects; a rejection that nobody waits for would end the process.
- */
-function unwatched(write: Promise<boolean>): void {
-  write.catch((error: unknown) => void reasonOf(error));
-}
-
-/** Why a commit failed, as far as LMDB says it. */
-async function reasonOf(error: unknown): Promise<unknown> {
-  if (typeof error !== 'object' || error === null || !('commitError' in error)) return error;
-  try {
-    await error.commitError;
-    return error;
-  } catch (reason) {
-    return reason;
-  }
-}
-
-function isReadable(entry: Buffer): boolean {
-  try {
-    decodeHeader(entry);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function openStores(directory: string): Stores {
-  // Its batch of a turn is a promise that nobody gets: when the disk is full it rejects, and that would end the process. Our own batches need none.
-  const root = open<Buffer, string>({
-    path: join(directory, 'log'),
-    noSubdir: false,
-    encoding: 'binary',
-    maxDbs: 4,
-    eventTurnBatching: false,
-  });
-  return {
-    root,
-    entries: root.openDB<Buffer, EntryKey>({ name: 'entries', encoding: 'binary' }),
-    named: root.openDB<Buffer, [string, string]>({ name: 'named', encoding: 'binary' }),
-  };
-}
-
-function* split(records: readonly LogRecord[]): Generator<readonly LogRecord[]> {
-  let from = 0;
-  let bytes = 0;
-  for (const [index, record] of records.entries()) {
-    if (index > from && (index - from === MAX_ENTRY_EVENTS || bytes + record.text.length > MAX_ENTRY_BYTES)) {
-      yield records.slice(from, index);
-      from = index;
-      bytes = 0;
-    }
-    bytes += record.text.length;
-  }
-  if (from < records.length) yield records.slice(from);
 }

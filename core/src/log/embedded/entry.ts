@@ -17,6 +17,10 @@ import type { LogEvent, LogRecord } from '../event-log.ts';
 const FORMAT = 1;
 const FIXED = 9;
 
+/** An entry is read and parsed as a whole, so it stays of a size that does not stall the loop. */
+export const MAX_ENTRY_EVENTS = 1000;
+const MAX_ENTRY_BYTES = 1024 * 1024;
+
 export interface EntryHeader {
   readonly count: number;
   /** Epoch milliseconds. */
@@ -29,8 +33,11 @@ export interface EntryHeader {
   readonly exact: boolean;
 }
 
-/** A shorter run of digits and points is a number that a double writes back in the same way; a longer one is parsed with care. */
-const MANY_DIGITS = 16;
+/**
+ * Digits and points in a shorter run are a number that a double writes back in the same way. Written out sixteen times and not as `{16}`: in this form the engine skips
+ * through a text, which makes it ten times faster, and it stands before every 202.
+ */
+const MANY_DIGITS = /[\d.][\d.][\d.][\d.][\d.][\d.][\d.][\d.][\d.][\d.][\d.][\d.][\d.][\d.][\d.][\d.]/;
 
 /** Encodes a batch; `totals` are those before it and are advanced. */
 export function encodeEntry(records: readonly LogRecord[], at: number, totals: Map<string, number>): Buffer {
@@ -48,7 +55,7 @@ export function encodeEntry(records: readonly LogRecord[], at: number, totals: M
     at,
     runs,
     totals: Object.fromEntries(totals),
-    exact: hasManyDigits(body),
+    exact: MANY_DIGITS.test(body),
   };
   const head = JSON.stringify(header);
   const entry = Buffer.allocUnsafe(FIXED + Buffer.byteLength(head) + Buffer.byteLength(body));
@@ -58,25 +65,6 @@ export function encodeEntry(records: readonly LogRecord[], at: number, totals: M
   entry.write(body, FIXED + headLength);
   entry.writeUInt32LE(crc32(entry.subarray(5)), 1);
   return entry;
-}
-
-/** A run of that length covers one place in so many, so the others are not looked at: this stands before every 202. */
-function hasManyDigits(text: string): boolean {
-  for (let at = MANY_DIGITS - 1; at < text.length; at += MANY_DIGITS) {
-    if (!isDigitOrPoint(text, at)) continue;
-    let from = at;
-    let to = at + 1;
-    while (from > 0 && isDigitOrPoint(text, from - 1)) from -= 1;
-    while (to < text.length && isDigitOrPoint(text, to)) to += 1;
-    if (to - from >= MANY_DIGITS) return true;
-  }
-  return false;
-}
-
-/** "." is 46 and "0" to "9" are 48 to 57. */
-function isDigitOrPoint(text: string, at: number): boolean {
-  const code = text.charCodeAt(at);
-  return code <= 57 && code >= 46 && code !== 47;
 }
 
 /** Throws when the entry is damaged or of a later format. */
@@ -93,11 +81,7 @@ export function decodeEvents(entry: Buffer, header: EntryHeader, first: number):
 }
 
 /** Puts offsets and sources to the events of one entry. */
-export function placeEvents(
-  events: readonly Event[],
-  runs: readonly (string | number)[],
-  first: number,
-): readonly LogEvent[] {
+function placeEvents(events: readonly Event[], runs: readonly (string | number)[], first: number): readonly LogEvent[] {
   let run = 0;
   let left = runs[1] as number;
   return events.map((event, index) => {
@@ -108,4 +92,19 @@ export function placeEvents(
     left -= 1;
     return { offset: first + index, source: runs[run] as string, event };
   });
+}
+
+/** Cuts a batch into what one entry holds. */
+export function* splitRecords(records: readonly LogRecord[]): Generator<readonly LogRecord[]> {
+  let from = 0;
+  let bytes = 0;
+  for (const [index, record] of records.entries()) {
+    if (index > from && (index - from === MAX_ENTRY_EVENTS || bytes + record.text.length > MAX_ENTRY_BYTES)) {
+      yield records.slice(from, index);
+      from = index;
+      bytes = 0;
+    }
+    bytes += record.text.length;
+  }
+  if (from < records.length) yield records.slice(from);
 }

@@ -12,7 +12,7 @@ export interface Arrival {
   readonly at: number;
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly body?: string;
 }
@@ -26,6 +26,8 @@ export class Endpoint {
   readonly byId = new Map<string, Arrival[]>();
   /** Decides the answer; `attempt` counts the requests with the same event from 1. */
   behave: Behaviour = () => 200;
+  /** How long it works on a request before it has taken it. A caller that is gone by then was not heard. */
+  workMs = 0;
   private server: Server | null = null;
   private port = 0;
   private readonly waiting = new Set<() => void>();
@@ -45,12 +47,14 @@ export class Endpoint {
     const server = createServer((request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
-      request.on('end', () => {
+      const take = (): void => {
+        if (response.destroyed) return;
         const answer = this.take(request.headers, Buffer.concat(chunks).toString('utf8'));
         if (answer === 'hang') return;
         const { status, body } = typeof answer === 'number' ? { status: answer, body: '' } : { body: '', ...answer };
         response.writeHead(status, { 'content-type': 'text/plain' }).end(body);
-      });
+      };
+      request.on('end', () => (this.workMs === 0 ? take() : setTimeout(take, this.workMs)));
       // A killed router leaves half a request behind.
       request.on('error', () => response.destroy());
     });

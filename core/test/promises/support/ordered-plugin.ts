@@ -8,6 +8,13 @@ class RetryableError extends Error {
   code = 'NOT_NOW';
 }
 
+class PermanentError extends Error {
+  kind = 'permanent';
+  code = 'NEVER';
+}
+
+const errorOf = (status) => (status === 400 ? new PermanentError('It will never take this.') : new RetryableError('It said ' + status + '.'));
+
 export default {
   kind: 'destination', type: 'ordered', title: 'Ordered', summary: 'Posts events in order of key.', stability: 'experimental', configVersion: 1,
   config: { type: 'object', additionalProperties: false, required: ['url'], properties: { url: { type: 'string' } } },
@@ -18,7 +25,7 @@ export default {
       const outcomes = new Map();
       for (const { id, event } of items) {
         const { status } = await http.request({ method: 'POST', url, headers: {}, body: Buffer.from(JSON.stringify(event)), timeoutMs: 10_000 }, signal);
-        outcomes.set(id, status === 200 ? { status: 'delivered' } : { status: 'failed', error: new RetryableError('It said ' + status + '.') });
+        outcomes.set(id, status === 200 ? { status: 'delivered' } : { status: 'failed', error: errorOf(status) });
       }
       return outcomes;
     },

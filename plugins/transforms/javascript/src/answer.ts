@@ -7,7 +7,7 @@ export type EventResult =
   | { readonly kind: 'drop' }
   | { readonly kind: 'fail'; readonly code: FailureCode; readonly message: string; readonly stack: string };
 
-export type FailureCode = (typeof FAILURE_CODES)[number];
+type FailureCode = (typeof FAILURE_CODES)[number];
 
 /** What the harness may say of an event. */
 const FAILURE_CODES = [

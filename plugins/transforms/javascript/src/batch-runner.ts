@@ -88,9 +88,10 @@ export class BatchRunner {
       return;
     }
     const reached = answer.results.length;
-    if (ran.end === 'timeout' && reached === batch.sliceLength) {
+    if (ran.end !== 'answered' && reached === batch.sliceLength) {
       // All events have results, but what one of them left behind would not end. Only a run alone says which.
-      if (batch.alone) this.#guilty(batch, this.#sentence('overdue'), ran.stack);
+      if (ran.end === 'starved') batch.setback(tooBusy());
+      else if (batch.alone) this.#guilty(batch, this.#sentence('overdue'), ran.stack);
       else batch.isolateSlice();
       return;
     }

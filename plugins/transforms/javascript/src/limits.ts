@@ -4,7 +4,7 @@ export const BATCH_MAX_EVENTS = 200;
 
 export const CODE_MAX_CHARS = 100_000;
 
-export const TIMEOUT_MS = { default: 100, minimum: 20, maximum: 1000 } as const;
+export const TIMEOUT_MS = { default: 100, minimum: 50, maximum: 1000 } as const;
 export const MEMORY_MB = { default: 32, minimum: 8, maximum: 128 } as const;
 
 /** How much event text crosses into a child at once; one event may be longer. */
@@ -29,7 +29,7 @@ export const ERROR_STACK_CHARS = 2000;
 /** The parent kills a child that has not answered after this many times the budget. */
 export const WATCHDOG_FACTOR = 1.5;
 /**
- * A budget counts as spent only if at least this part of it was spent on a CPU: on a machine that is too busy, a child
+ * A budget counts as spent only if at least this part of it, and so never less than 25 ms, was spent on a CPU: on a machine that is too busy, a child
  * that was never scheduled is no proof against an event.
  */
 export const CPU_EVIDENCE = 0.5;

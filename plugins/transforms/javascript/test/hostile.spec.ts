@@ -3,7 +3,7 @@ import type { Transform, TransformOutcome } from '@switchyard/plugin-sdk';
 import { cpu, escapes, memory, tampering, type HostileScript } from './hostile-scripts.ts';
 import { Bench, events, never, wordFor, wordsFor } from './support.ts';
 
-const TIMEOUT_MS = 30;
+const TIMEOUT_MS = 50;
 const bench = new Bench();
 // One in each shared child: a hostile instance begins beside one of them.
 const siblings = [1, 2].map(() =>

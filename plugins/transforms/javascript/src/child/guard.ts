@@ -1,4 +1,4 @@
-import { workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { MEMORY_SIGNAL } from '../limits.ts';
 
 /**
@@ -15,6 +15,8 @@ const TICK_MS = 25;
 const { bound, parentPid } = workerData as GuardData;
 const boundKib = new Int32Array(bound);
 const never = new Int32Array(new SharedArrayBuffer(4));
+
+parentPort?.postMessage('watching');
 
 for (;;) {
   Atomics.wait(never, 0, 0, TICK_MS);

@@ -52,7 +52,7 @@ export interface Ran {
   readonly usage: Usage;
 }
 
-export interface Loaded {
+interface Loaded {
   readonly type: 'loaded';
   readonly failure: LoadFailure | null;
   readonly usage: Usage;
