@@ -1,4 +1,5 @@
-import { mkdtemp, rm, statfs, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { readArguments, UsageError, type Wanted } from './arguments.ts';
@@ -43,6 +44,9 @@ async function main(): Promise<number> {
 /** A missed target is a result; only a row that cannot be measured is a failure, and the other rows still run. */
 async function run(suite: Suite, names: readonly string[], { rounds, profile }: Wanted): Promise<readonly Outcome[]> {
   const folder = await mkdtemp(path.join(tmpdir(), 'switchyard-bench-'));
+  const removeFolder = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  // Also when a signal ends the run halfway.
+  process.on('exit', removeFolder);
   const opened: (() => Promise<unknown>)[] = [];
   const outcomes: Outcome[] = [];
   try {
@@ -65,7 +69,8 @@ async function run(suite: Suite, names: readonly string[], { rounds, profile }: 
   }
   for (const close of opened)
     await close().catch((error: unknown) => say(`Something did not close: ${messageOf(error)}`));
-  await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  removeFolder();
+  process.off('exit', removeFolder);
   for (const outcome of outcomes) if ('failed' in outcome) say(`${outcome.name} FAILED: ${outcome.failed}`);
   return outcomes;
 }

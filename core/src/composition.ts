@@ -73,10 +73,28 @@ export function compose(opened: Opened): Composition {
     .bind(tokens.http, () => createHttpClient({ allow: settings.egressAllow }))
     .bind(tokens.configs, () => new PluginConfigs(new SecretBox(secrets.encryptionKey), (url) => checkUrl(url, allow)))
     .bind(tokens.passwords, () => new Passwords())
-    .bind(tokens.host, (get) => new PluginHost(get(tokens.configs), new PluginContexts(logger, metrics, get(tokens.http).client, db), logger, metrics))
-    .bind(tokens.ingress, () => new Ingress(log, { maxBatch: settings.ingestMaxBatch, maxEventBytes: settings.ingestMaxBodyBytes }))
-    .bind(tokens.engine, (get) => new DeliveryEngine({ db, log, host: get(tokens.host), registry, metrics, logger: plain, schedule }))
-    .bind(tokens.pullSources, (get) => new PullSources({ db, host: get(tokens.host), registry, ingress: get(tokens.ingress), metrics, logger }))
+    .bind(
+      tokens.host,
+      (get) =>
+        new PluginHost(
+          get(tokens.configs),
+          new PluginContexts(logger, metrics, get(tokens.http).client, db),
+          logger,
+          metrics,
+        ),
+    )
+    .bind(
+      tokens.ingress,
+      () => new Ingress(log, { maxBatch: settings.ingestMaxBatch, maxEventBytes: settings.ingestMaxBodyBytes }),
+    )
+    .bind(
+      tokens.engine,
+      (get) => new DeliveryEngine({ db, log, host: get(tokens.host), registry, metrics, logger: plain, schedule }),
+    )
+    .bind(
+      tokens.pullSources,
+      (get) => new PullSources({ db, host: get(tokens.host), registry, ingress: get(tokens.ingress), metrics, logger }),
+    )
     .bind(tokens.apiKeys, () => new ApiKeyRepository(db))
     .bind(tokens.keyRing, (get) => new KeyRing(get(tokens.apiKeys), plain))
     .bind(tokens.sourceInstances, (get) => new SourceInstances(get(tokens.host), plain))

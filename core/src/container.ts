@@ -23,7 +23,9 @@ export class Composition {
 
   /** Says how a value is made. */
   bind<Value>(wanted: Token<Value>, recipe: (get: Get) => Value): this {
-    this.container.register<Value>(wanted.symbol, { useFactory: instancePerContainerCachingFactory((inner) => recipe(getFrom(inner))) });
+    this.container.register<Value>(wanted.symbol, {
+      useFactory: instancePerContainerCachingFactory((inner) => recipe(getFrom(inner))),
+    });
     return this;
   }
 

@@ -8,6 +8,8 @@ export interface SubscriptionAccount {
   readonly delivered: number;
   readonly waiting: number;
   readonly filtered: number;
+  /** By the node and the reason that it gave. */
+  readonly filtered_by: Readonly<Record<string, number>>;
   readonly dead: number;
   readonly parked: number;
 }

@@ -17,11 +17,18 @@ async function main(): Promise<void> {
     ending ??= (router?.stop(GRACE_MS) ?? Promise.resolve()).finally(() => process.exit(code));
   };
   const fatal = (error: unknown): void => {
-    process.stderr.write(`Switchyard stops: ${describe(error)}\nWhat was accepted is in DATA_DIR and goes on at the next start.\n`);
+    process.stderr.write(
+      `Switchyard stops: ${describe(error)}\nWhat was accepted is in DATA_DIR and goes on at the next start.\n`,
+    );
     end(1);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(0));
-  router = await startRouter({ settings, pluginsDirectory: path.join(import.meta.dirname, '../../plugins'), schedule: RETRY_SCHEDULE_MS, onFatal: fatal });
+  router = await startRouter({
+    settings,
+    pluginsDirectory: path.join(import.meta.dirname, '../../plugins'),
+    schedule: RETRY_SCHEDULE_MS,
+    onFatal: fatal,
+  });
   process.stdout.write(welcome(router.address, router.made, settings));
 }
 

@@ -45,15 +45,28 @@ export async function startRouter({ settings, pluginsDirectory, schedule, onFata
   const metrics = createMetrics();
   const opened: (() => Promise<unknown> | void)[] = [];
   const closeAll = async (): Promise<void> => {
-    for (const close of opened.reverse()) await Promise.resolve(close()).catch((error: unknown) => logger.error('Something did not close cleanly.', { error: String(error) }));
+    for (const close of opened.reverse())
+      await Promise.resolve(close()).catch((error: unknown) =>
+        logger.error('Something did not close cleanly.', { error: String(error) }),
+      );
   };
   try {
     const dataDir = await openDataDir(settings.dataDir);
     opened.push(() => dataDir.release());
     opened.push(containEscapes({ plugin: escapeReporter(logger, metrics), core: onFatal }));
     const secrets = await loadSecrets(settings);
-    const registry = await discoverPlugins({ pluginsDirectory, listed: settings.plugins, workingDirectory: process.cwd(), coreVersion: await ownVersion() });
-    const database = await openDatabase({ databaseUrl: settings.databaseUrl ?? undefined, dataDir: settings.dataDir, logger, onStopped: onFatal });
+    const registry = await discoverPlugins({
+      pluginsDirectory,
+      listed: settings.plugins,
+      workingDirectory: process.cwd(),
+      coreVersion: await ownVersion(),
+    });
+    const database = await openDatabase({
+      databaseUrl: settings.databaseUrl ?? undefined,
+      dataDir: settings.dataDir,
+      logger,
+      onStopped: onFatal,
+    });
     opened.push(() => database.close());
     await migrateToLatest(database.db);
     if (database.kind === 'embedded') opened.push(keepHouse(database.db, logger));
@@ -71,8 +84,16 @@ export async function startRouter({ settings, pluginsDirectory, schedule, onFata
     const { get } = composition;
     const http = get(tokens.http);
     opened.push(() => http.close());
-    const first = { adminEmail: settings.adminEmail, adminPassword: settings.adminPassword, apiKey: settings.bootstrapApiKey };
-    const made = await bootstrap(database.db, first, { registry, configs: get(tokens.configs), passwords: get(tokens.passwords) });
+    const first = {
+      adminEmail: settings.adminEmail,
+      adminPassword: settings.adminPassword,
+      apiKey: settings.bootstrapApiKey,
+    };
+    const made = await bootstrap(database.db, first, {
+      registry,
+      configs: get(tokens.configs),
+      passwords: get(tokens.passwords),
+    });
     const engine = get(tokens.engine);
     let graceMs = 0;
     opened.push(() => engine.stop(AbortSignal.timeout(graceMs)));

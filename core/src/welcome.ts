@@ -8,10 +8,20 @@ import type { Bootstrapped } from './bootstrap/bootstrap.ts';
 export function welcome(address: string, made: Bootstrapped | null, { notices }: Pick<Settings, 'notices'>): string {
   const lines = ['', `  Switchyard is ready: ${address}`];
   if (made !== null) {
-    lines.push('', `  Log in as   ${made.email}`, `  Password    ${made.generatedPassword ?? '(the one that you set)'}`);
+    lines.push(
+      '',
+      `  Log in as   ${made.email}`,
+      `  Password    ${made.generatedPassword ?? '(the one that you set)'}`,
+    );
     if (made.apiKey !== null) lines.push(`  API key     ${made.apiKey}`);
     lines.push('', '  These are shown this once: keep them.');
-    if (made.apiKey !== null) lines.push('', '  Send your first event:', '', `  curl ${address}/api/v1/events -H 'Authorization: Bearer ${made.apiKey}' -d '${EXAMPLE}'`);
+    if (made.apiKey !== null)
+      lines.push(
+        '',
+        '  Send your first event:',
+        '',
+        `  curl ${address}/api/v1/events -H 'Authorization: Bearer ${made.apiKey}' -d '${EXAMPLE}'`,
+      );
   }
   for (const notice of notices) lines.push('', `  Note: ${notice}`);
   return `${lines.join('\n')}\n\n`;

@@ -43,24 +43,45 @@ describe('one event, the whole way', () => {
   test('a pipeline is built over HTTP: source → filter → map → webhook', async () => {
     const { destination } = await api.connect('webhook', { url: receiver.url, secret: SECRET }, [
       { type: 'filter', config: { rule: { '==': [{ var: 'metadata.plan' }, 'pro'] } } },
-      { type: 'javascript', config: { code: 'export default function transform(event) { return { ...event, metadata: { ...event.metadata, greeting: `hello ${event.user_id}` } }; }' } },
+      {
+        type: 'javascript',
+        config: {
+          code: 'export default function transform(event) { return { ...event, metadata: { ...event.metadata, greeting: `hello ${event.user_id}` } }; }',
+        },
+      },
     ]);
     // A secret is written once and never comes back.
-    expect(await api.get(`destinations/${destination}`)).toMatchObject({ config: { url: receiver.url, secret: { set: true } }, status: { state: expect.stringMatching(/active|opening/) } });
+    expect(await api.get(`destinations/${destination}`)).toMatchObject({
+      config: { url: receiver.url, secret: { set: true } },
+      status: { state: expect.stringMatching(/active|opening/) },
+    });
   });
 
   test('the client posts it, and its 202 means that it is on stable storage', async () => {
-    const posted = { event_name: 'user_signed_up', user_id: 'uuid', timestamp: '2024-01-30T10:00:00Z', metadata: { plan: 'pro', source: 'landing_page' } };
+    const posted = {
+      event_name: 'user_signed_up',
+      user_id: 'uuid',
+      timestamp: '2024-01-30T10:00:00Z',
+      metadata: { plan: 'pro', source: 'landing_page' },
+    };
     ({ id } = await call<{ id: string }>(`${router.address}/api/v1/events`, 'POST', API_KEY, posted));
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
-    await call(`${router.address}/api/v1/events`, 'POST', API_KEY, { event_name: 'user_signed_up', metadata: { plan: 'free' } });
+    await call(`${router.address}/api/v1/events`, 'POST', API_KEY, {
+      event_name: 'user_signed_up',
+      metadata: { plan: 'free' },
+    });
   });
 
   test('the webhook gets it transformed, signed, under its id', async () => {
     const [request] = await receiver.reach(1);
     const { headers, body } = request ?? { headers: {}, body: '' };
     const verified = new Webhook(SECRET).verify(body, headers as Record<string, string>);
-    expect(verified).toMatchObject({ id, event_name: 'user_signed_up', user_id: 'uuid', metadata: { plan: 'pro', source: 'landing_page', greeting: 'hello uuid' } });
+    expect(verified).toMatchObject({
+      id,
+      event_name: 'user_signed_up',
+      user_id: 'uuid',
+      metadata: { plan: 'pro', source: 'landing_page', greeting: 'hello uuid' },
+    });
     expect(headers['webhook-id']).toBe(id);
   });
 
@@ -69,13 +90,20 @@ describe('one event, the whole way', () => {
       const { items } = await api.get<{ items: { id: string }[] }>('events?event_name=user_signed_up');
       return items.find((item) => item.id === id);
     });
-    expect(event).toMatchObject({ event_name: 'user_signed_up', user_id: 'uuid', metadata: { plan: 'pro', source: 'landing_page' }, context: { ip_address: '127.0.0.1' } });
+    expect(event).toMatchObject({
+      event_name: 'user_signed_up',
+      user_id: 'uuid',
+      metadata: { plan: 'pro', source: 'landing_page' },
+      context: { ip_address: '127.0.0.1' },
+    });
     expect(new Date((event as unknown as { timestamp: string }).timestamp)).toEqual(new Date('2024-01-30T10:00:00Z'));
   });
 
   test('analytics has counted it in the minute in which it happened', async () => {
     const point = await eventually(async () => {
-      const { items } = await api.get<{ items: { event_name: string; time_bucket: string; count: number }[] }>('analytics?event_name=user_signed_up');
+      const { items } = await api.get<{ items: { event_name: string; time_bucket: string; count: number }[] }>(
+        'analytics?event_name=user_signed_up',
+      );
       return items.find(({ time_bucket }) => new Date(time_bucket).getTime() === Date.parse('2024-01-30T10:00:00Z'));
     });
     expect(point.count).toBe(1);

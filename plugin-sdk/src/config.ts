@@ -7,7 +7,14 @@ export const SECRET_KEYWORD = 'x-secret';
  * A string that is encrypted at rest, written once and never returned by the API (it reads `{"set": true}`).
  * The plugin gets it in plain text in `create` and must not log it or put it into an error.
  */
-export function Secret(options: { readonly title?: string; readonly description?: string; readonly minLength?: number; readonly pattern?: string } = {}): TString {
+export function Secret(
+  options: {
+    readonly title?: string;
+    readonly description?: string;
+    readonly minLength?: number;
+    readonly pattern?: string;
+  } = {},
+): TString {
   return Type.String({ ...options, [SECRET_KEYWORD]: true });
 }
 

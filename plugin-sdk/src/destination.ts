@@ -115,6 +115,8 @@ export interface DestinationDefinition<Config> extends PluginMeta<Config> {
   create(config: Config, context: PluginContext): Destination;
 }
 
-export function defineDestination<Config>(definition: Omit<DestinationDefinition<Config>, 'kind'>): DestinationDefinition<Config> {
+export function defineDestination<Config>(
+  definition: Omit<DestinationDefinition<Config>, 'kind'>,
+): DestinationDefinition<Config> {
   return { kind: 'destination', ...definition };
 }

@@ -66,5 +66,11 @@ const kinds: ReadonlySet<unknown> = new Set<FailureKind>(['retryable', 'permanen
  * with its own copy of this package.
  */
 export function isDeliveryError(error: unknown): error is DeliveryError {
-  return error instanceof Error && 'kind' in error && kinds.has(error.kind) && 'code' in error && typeof error.code === 'string';
+  return (
+    error instanceof Error &&
+    'kind' in error &&
+    kinds.has(error.kind) &&
+    'code' in error &&
+    typeof error.code === 'string'
+  );
 }

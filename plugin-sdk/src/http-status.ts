@@ -33,11 +33,17 @@ export function errorFromStatus(response: HttpResponse, nowMs: number = Date.now
   }
   if (status >= 300 && status < 400) {
     const location = response.headers['location'];
-    return new ConfigError(`The endpoint answered ${status}${location === undefined ? '' : ` to ${location}`}: redirects are not followed, use the final address.`, { code });
+    return new ConfigError(
+      `The endpoint answered ${status}${location === undefined ? '' : ` to ${location}`}: redirects are not followed, use the final address.`,
+      { code },
+    );
   }
   if (status >= 500 || status === 408 || status === 425 || status === 429) {
     const retryAfterMs = parseRetryAfter(response.headers['retry-after'], nowMs);
-    return new RetryableError(`The endpoint answered ${status}.`, retryAfterMs === undefined ? { code } : { code, retryAfterMs });
+    return new RetryableError(
+      `The endpoint answered ${status}.`,
+      retryAfterMs === undefined ? { code } : { code, retryAfterMs },
+    );
   }
   return new PermanentError(`The endpoint answered ${status}: it will not take this event.`, { code });
 }

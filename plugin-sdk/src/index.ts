@@ -1,6 +1,22 @@
 export { Type, type Static } from 'typebox';
-export { SECRET_KEYWORD, Secret, type ConfigExample, type ConfigSchema, type PluginMeta, type Stability } from './config.ts';
-export type { HttpClient, HttpRequest, HttpResponse, Lifecycle, Logger, Metrics, PluginContext, PluginState } from './context.ts';
+export {
+  SECRET_KEYWORD,
+  Secret,
+  type ConfigExample,
+  type ConfigSchema,
+  type PluginMeta,
+  type Stability,
+} from './config.ts';
+export type {
+  HttpClient,
+  HttpRequest,
+  HttpResponse,
+  Lifecycle,
+  Logger,
+  Metrics,
+  PluginContext,
+  PluginState,
+} from './context.ts';
 export {
   defineDestination,
   delivered,
@@ -17,7 +33,15 @@ export {
   type Exchange,
   type Ordering,
 } from './destination.ts';
-export { ConfigError, PermanentError, RetryableError, isDeliveryError, type DeliveryError, type FailureKind, type FailureOptions } from './errors.ts';
+export {
+  ConfigError,
+  PermanentError,
+  RetryableError,
+  isDeliveryError,
+  type DeliveryError,
+  type FailureKind,
+  type FailureOptions,
+} from './errors.ts';
 export type { Event, EventContext, EventDraft, EventId, EventOutput, Json, JsonObject } from './event.ts';
 export { errorFromStatus, parseRetryAfter } from './http-status.ts';
 export type { EventQuery, Page, SeriesPoint, SeriesQuery } from './query.ts';
@@ -33,5 +57,22 @@ export {
   type SourceRequest,
   type SourceRoute,
 } from './source.ts';
-export { defineTransform, drop, emit, fail, type Transform, type TransformDefinition, type TransformOutcome, type TransformOutcomes } from './transform.ts';
-export { claimIds, movePosition, readStore, storeBatch, storeScope, type BatchStore, type StoreWrite } from './store-batch.ts';
+export {
+  defineTransform,
+  drop,
+  emit,
+  fail,
+  type Transform,
+  type TransformDefinition,
+  type TransformOutcome,
+  type TransformOutcomes,
+} from './transform.ts';
+export {
+  claimIds,
+  movePosition,
+  readStore,
+  storeBatch,
+  storeScope,
+  type BatchStore,
+  type StoreWrite,
+} from './store-batch.ts';

@@ -45,7 +45,11 @@ export interface SourceReply {
  * - `challenge`: an answer without events (handshakes, settings).
  */
 export type Receipt =
-  | { readonly action: 'accept'; readonly drafts: readonly unknown[]; readonly reply: (results: readonly DraftResult[]) => SourceReply }
+  | {
+      readonly action: 'accept';
+      readonly drafts: readonly unknown[];
+      readonly reply: (results: readonly DraftResult[]) => SourceReply;
+    }
   | { readonly action: 'reject'; readonly status: number; readonly code: string; readonly message: string }
   | { readonly action: 'challenge'; readonly reply: SourceReply };
 

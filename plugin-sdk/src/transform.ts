@@ -53,6 +53,8 @@ export interface TransformDefinition<Config> extends PluginMeta<Config> {
   create(config: Config, context: PluginContext): Transform;
 }
 
-export function defineTransform<Config>(definition: Omit<TransformDefinition<Config>, 'kind'>): TransformDefinition<Config> {
+export function defineTransform<Config>(
+  definition: Omit<TransformDefinition<Config>, 'kind'>,
+): TransformDefinition<Config> {
   return { kind: 'transform', ...definition };
 }

@@ -45,8 +45,8 @@ export class RouterProcess {
         stdio: ['ignore', 'pipe', 'inherit'],
       },
     );
-    // The benchmark may end in any way: no router stays behind.
-    process.on('exit', () => child.kill('SIGKILL'));
+    // The benchmark may end in any way: no router stays behind, and it is gone before its folder is removed.
+    process.prependListener('exit', () => child.kill('SIGKILL'));
     try {
       const address = await addressOf(child);
       const { access_token } = await call<{ access_token: string }>(`${address}/api/v1/auth/login`, 'POST', '', {

@@ -13,6 +13,7 @@ interface Row {
   readonly processed: number;
   readonly delivered: number;
   readonly filtered: number;
+  readonly filtered_by: Readonly<Record<string, number>> | null;
   readonly retrying: number;
   readonly dead: number;
   readonly parked: number;
@@ -25,9 +26,14 @@ interface Row {
  * The columns come from independent counts: `accepted` and the unread part of `waiting` from the log, `delivered` and `filtered` from counters that move with
  * the cursor, the rest from the retry table. That they add up is not built in; it shows that no event was lost between them.
  */
-export async function accountFor(db: Kysely<Database>, log: EventLog, project: string): Promise<readonly SubscriptionAccount[]> {
+export async function accountFor(
+  db: Kysely<Database>,
+  log: EventLog,
+  project: string,
+): Promise<readonly SubscriptionAccount[]> {
   const { rows } = await sql<Row>`
     select s.id, s.pipeline_id, s.destination_id, v.definition, c.processed, c.delivered, c.filtered, c.next,
+      (select jsonb_object_agg(reason, count) from filtered_by where subscription_id = s.id) as filtered_by,
       coalesce(d.retrying, 0)::bigint as retrying, coalesce(d.dead, 0)::bigint as dead, coalesce(d.parked, 0)::bigint as parked
     from subscriptions s
     join pipelines p on p.id = s.pipeline_id
@@ -62,7 +68,8 @@ export async function acceptedBy(db: Kysely<Database>, log: EventLog, project: s
 function account(row: Row, log: EventLog, project: string, indexes: readonly number[]): SubscriptionAccount {
   const sources = new Set(row.definition.nodes.flatMap((node) => (node.kind === 'source' ? [node.source] : [])));
   let unread = 0;
-  for (const index of indexes) unread += log.count({ project, index }, row.next[partitionName(log, index)] ?? 0, sources);
+  for (const index of indexes)
+    unread += log.count({ project, index }, row.next[partitionName(log, index)] ?? 0, sources);
   const { delivered, filtered, dead, parked } = row;
   return {
     pipeline: row.pipeline_id,
@@ -71,6 +78,7 @@ function account(row: Row, log: EventLog, project: string, indexes: readonly num
     delivered,
     waiting: unread + row.retrying,
     filtered,
+    filtered_by: row.filtered_by ?? {},
     dead,
     parked,
   };

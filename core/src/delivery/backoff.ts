@@ -6,7 +6,15 @@ const HOUR = 60 * MINUTE;
  * restart on the other side costs seconds.
  */
 export const RETRY_SCHEDULE_MS: readonly number[] = [
-  2_000, 10_000, MINUTE, 5 * MINUTE, 30 * MINUTE, 3 * HOUR, 8 * HOUR, 16 * HOUR, 48 * HOUR,
+  2_000,
+  10_000,
+  MINUTE,
+  5 * MINUTE,
+  30 * MINUTE,
+  3 * HOUR,
+  8 * HOUR,
+  16 * HOUR,
+  48 * HOUR,
 ];
 
 /** An attempt that met a bug of a plugin is tried again this often, then parked. */
@@ -21,7 +29,12 @@ function jittered(delayMs: number, random: () => number = Math.random): number {
  * When to try again after `retries` retries, in milliseconds from now, or null when the schedule is used up. What the receiver asked for is a
  * floor, never a ceiling.
  */
-export function nextDelay(retries: number, retryAfterMs: number | undefined, schedule: readonly number[], random?: () => number): number | null {
+export function nextDelay(
+  retries: number,
+  retryAfterMs: number | undefined,
+  schedule: readonly number[],
+  random?: () => number,
+): number | null {
   const step = schedule[retries];
   return step === undefined ? null : Math.max(jittered(step, random), retryAfterMs ?? 0);
 }

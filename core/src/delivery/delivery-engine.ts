@@ -43,6 +43,8 @@ interface RunningProject {
   readonly destinations: Map<string, RunningDestination>;
   readonly pipelines: Map<string, RunningPipeline>;
   readonly subscriptions: Map<string, RunningSubscription>;
+  /** Those that were told to end and still finish what is under way. */
+  readonly ending: Map<string, Promise<void>>;
   /** Changes of one project happen one after the other. */
   change: Promise<void>;
 }
@@ -64,7 +66,20 @@ export class DeliveryEngine implements Engine {
     this.store = new DeliveryStore(db, log, logger);
     this.recorder = new OutcomeRecorder(db, logger, this.cut.signal);
     this.retries = new Retries(
-      { db, recorder: this.recorder, logger, schedule, subscriptions: () => this.subscriptions(), onOutcome: ({ key, destination }, state) => countOutcomes(metrics, key.destination, destination.type, new Map([[state === 'retrying' ? 'retry' : state, 1]])) },
+      {
+        db,
+        recorder: this.recorder,
+        logger,
+        schedule,
+        subscriptions: () => this.subscriptions(),
+        onOutcome: ({ key, destination }, state) =>
+          countOutcomes(
+            metrics,
+            key.destination,
+            destination.type,
+            new Map([[state === 'retrying' ? 'retry' : state, 1]]),
+          ),
+      },
       { stop: this.stopping.signal, cut: this.cut.signal },
     );
   }
@@ -79,7 +94,15 @@ export class DeliveryEngine implements Engine {
     if (this.stopping.signal.aborted) return Promise.resolve();
     let running = this.projects.get(project);
     if (running === undefined) {
-      running = { partitions: 0, stored: new Map(), destinations: new Map(), pipelines: new Map(), subscriptions: new Map(), change: Promise.resolve() };
+      running = {
+        partitions: 0,
+        stored: new Map(),
+        destinations: new Map(),
+        pipelines: new Map(),
+        subscriptions: new Map(),
+        ending: new Map(),
+        change: Promise.resolve(),
+      };
       this.projects.set(project, running);
     }
     const target = running;
@@ -94,12 +117,11 @@ export class DeliveryEngine implements Engine {
     running.stored = new Map(state.destinations.map((stored) => [stored.id, stored]));
     const wanted = state.subscriptions.filter(({ key }) => running.stored.get(key.destination)?.enabled === true);
     const ids = new Set(wanted.map(({ key }) => key.id));
-    const ending = [...running.subscriptions].filter(([id]) => !ids.has(id));
-    for (const [id] of ending) running.subscriptions.delete(id);
-    await Promise.all(ending.map(([, subscription]) => subscription.end()));
+    for (const [id, subscription] of running.subscriptions)
+      if (!ids.has(id)) this.endSubscription(running, id, subscription);
     this.fitDestinations(project, running, wanted);
     const before = new Set(running.pipelines.values());
-    for (const subscription of wanted) this.fitSubscription(project, running, subscription);
+    for (const subscription of wanted) await this.fitSubscription(project, running, subscription);
     const needed = new Set(wanted.map(({ version }) => versionKey(version)));
     for (const [key, pipeline] of running.pipelines) {
       if (needed.has(key) || !before.has(pipeline)) continue;
@@ -126,33 +148,60 @@ export class DeliveryEngine implements Engine {
       if (current?.revision === revision) continue;
       const plugin = this.deps.registry.find('destination', stored.type);
       if (plugin === undefined) {
-        this.deps.logger.error(`The destination "${stored.name}" needs the plugin "${stored.type}", which is not installed: its events wait in the log. Install the plugin and restart.`, { project, destination: id });
+        this.deps.logger.error(
+          `The destination "${stored.name}" needs the plugin "${stored.type}", which is not installed: its events wait in the log. Install the plugin and restart.`,
+          { project, destination: id },
+        );
         continue;
       }
       const instance = this.deps.host.destination(plugin.definition, { project, id, name: stored.name }, stored.config);
       if (current !== undefined) current.replace(instance, revision);
       else {
         const { breakerState } = this.deps.metrics;
-        running.destinations.set(id, new RunningDestination(id, stored.type, plugin.definition.capabilities, instance, revision, (open) => {
-          breakerState.set({ destination: id }, open === null ? 0 : 1);
-          if (open !== null) this.deps.logger.warn(`The destination "${stored.name}" is paused: ${open.reason} Its events wait in the log.`, { project, destination: id, code: open.code, next_attempt_at: new Date(open.until).toISOString() });
-          else {
-            this.deps.logger.info(`The destination "${stored.name}" takes events again.`, { project, destination: id });
-            this.retries.wake();
-          }
-        }));
+        running.destinations.set(
+          id,
+          new RunningDestination(id, stored.type, plugin.definition.capabilities, instance, revision, (open) => {
+            breakerState.set({ destination: id }, open === null ? 0 : 1);
+            if (open !== null)
+              this.deps.logger.warn(
+                `The destination "${stored.name}" is paused: ${open.reason} Its events wait in the log.`,
+                { project, destination: id, code: open.code, next_attempt_at: new Date(open.until).toISOString() },
+              );
+            else {
+              this.deps.logger.info(`The destination "${stored.name}" takes events again.`, {
+                project,
+                destination: id,
+              });
+              this.retries.wake();
+            }
+          }),
+        );
       }
     }
   }
 
-  private fitSubscription(project: string, running: RunningProject, stored: StoredSubscription): void {
+  /** A receiver that hangs holds up its own subscription, not the change that a person is making. */
+  private endSubscription(running: RunningProject, id: string, subscription: RunningSubscription): void {
+    running.subscriptions.delete(id);
+    const ended = subscription.end().finally(() => running.ending.delete(id));
+    running.ending.set(id, ended);
+  }
+
+  private async fitSubscription(project: string, running: RunningProject, stored: StoredSubscription): Promise<void> {
     const destination = running.destinations.get(stored.key.destination);
     if (destination === undefined) return;
     const key = versionKey(stored.version);
     let pipeline = running.pipelines.get(key);
     if (pipeline === undefined) {
       const { host, registry } = this.deps;
-      pipeline = new RunningPipeline(project, stored.version.pipeline, stored.version.version, stored.version.definition, host, registry);
+      pipeline = new RunningPipeline(
+        project,
+        stored.version.pipeline,
+        stored.version.version,
+        stored.version.definition,
+        host,
+        registry,
+      );
       running.pipelines.set(key, pipeline);
     }
     const plan = pipeline.plans.find(({ destination: id }) => id === stored.key.destination);
@@ -165,14 +214,30 @@ export class DeliveryEngine implements Engine {
       return;
     }
     const { log, logger, metrics, schedule } = this.deps;
-    const subscription = new Subscription(stored.key, destination, runningPlan, (call) => countCall(metrics, stored.key.destination, destination.type, call));
-    for (const { key: orderKey, count } of stored.blockedKeys) subscription.blockedKeys.set(orderKey, count);
-    const deps: PumpDeps = { log, recorder: this.recorder, logger, schedule, onProgress: ({ key: { destination: id } }, progress) => countOutcomes(metrics, id, destination.type, outcomesOf(progress)) };
-    running.subscriptions.set(stored.key.id, new RunningSubscription(subscription, stored.cursors, this.store, deps, this.cut.signal));
+    const ended = running.ending.get(stored.key.id);
+    await ended;
+    const { cursors, blockedKeys } = ended === undefined ? stored : await this.store.refresh(stored);
+    const subscription = new Subscription(stored.key, destination, runningPlan, (call) =>
+      countCall(metrics, stored.key.destination, destination.type, call),
+    );
+    for (const { key: orderKey, count } of blockedKeys) subscription.blockedKeys.set(orderKey, count);
+    const deps: PumpDeps = {
+      log,
+      recorder: this.recorder,
+      logger,
+      schedule,
+      onProgress: ({ key: { destination: id } }, progress) =>
+        countOutcomes(metrics, id, destination.type, outcomesOf(progress)),
+    };
+    running.subscriptions.set(
+      stored.key.id,
+      new RunningSubscription(subscription, cursors, this.store, deps, this.cut.signal),
+    );
   }
 
   private *subscriptions(): Generator<Subscription> {
-    for (const { subscriptions } of this.projects.values()) for (const { subscription } of subscriptions.values()) yield subscription;
+    for (const { subscriptions } of this.projects.values())
+      for (const { subscription } of subscriptions.values()) yield subscription;
   }
 
   accounting(project: string): Promise<readonly SubscriptionAccount[]> {
@@ -185,7 +250,13 @@ export class DeliveryEngine implements Engine {
       if (found === undefined) continue;
       if (!found.enabled) return { state: 'disabled' };
       const running = destinations.get(destination);
-      if (running === undefined) return { state: 'paused', code: 'PLUGIN_UNKNOWN', reason: `The plugin "${found.type}" is not installed.`, next_attempt_at: new Date().toISOString() };
+      if (running === undefined)
+        return {
+          state: 'paused',
+          code: 'PLUGIN_UNKNOWN',
+          reason: `The plugin "${found.type}" is not installed.`,
+          next_attempt_at: new Date().toISOString(),
+        };
       const fed = [...subscriptions.values()].some(({ subscription }) => subscription.key.destination === destination);
       return fed ? running.status : { state: 'idle', reason: 'No published pipeline delivers to it.' };
     }
@@ -196,19 +267,33 @@ export class DeliveryEngine implements Engine {
     // A replayed event may belong to a subscription that had ended.
     void this.reload(project).then(
       () => this.retries.wake(),
-      (error: unknown) => this.deps.logger.error('The project could not be loaded after a replay; its events are due and go with the next change.', { project, error: String(error) }),
+      (error: unknown) =>
+        this.deps.logger.error(
+          'The project could not be loaded after a replay; its events are due and go with the next change.',
+          { project, error: String(error) },
+        ),
     );
   }
 
   async check(project: string, destination: string, signal: AbortSignal): Promise<CheckResult> {
-    const row = await this.deps.db.selectFrom('destinations').select(['name', 'type', 'config']).where('project_id', '=', project).where('id', '=', destination).executeTakeFirst();
-    if (row === undefined) throw new SwitchyardError('NOT_FOUND', 'There is no such destination, or it is not yours to see.');
+    const row = await this.deps.db
+      .selectFrom('destinations')
+      .select(['name', 'type', 'config'])
+      .where('project_id', '=', project)
+      .where('id', '=', destination)
+      .executeTakeFirst();
+    if (row === undefined)
+      throw new SwitchyardError('NOT_FOUND', 'There is no such destination, or it is not yours to see.');
     const { definition } = this.deps.registry.get('destination', row.type);
     const instance = this.deps.host.destination(definition, { project, id: destination, name: row.name }, row.config);
     const result = await check(instance, { signal, deadlineMs: CHECK_DEADLINE_MS });
     if (result.ok) return result.value;
     const { failure } = result;
-    return { ok: false, message: failure.reason === 'failed' || failure.reason === 'bug' ? failure.error.message : 'The check was broken off.' };
+    return {
+      ok: false,
+      message:
+        failure.reason === 'failed' || failure.reason === 'bug' ? failure.error.message : 'The check was broken off.',
+    };
   }
 
   async query(project: string): Promise<NonNullable<Destination['query']> | null> {
@@ -219,7 +304,10 @@ export class DeliveryEngine implements Engine {
     return this.firstThatCan(project, ({ series }) => series);
   }
 
-  private firstThatCan<Ability>(project: string, pick: (destination: RunningDestination) => Ability | null): Ability | null {
+  private firstThatCan<Ability>(
+    project: string,
+    pick: (destination: RunningDestination) => Ability | null,
+  ): Ability | null {
     for (const destination of this.projects.get(project)?.destinations.values() ?? []) {
       const ability = pick(destination);
       if (ability !== null) return ability;
@@ -230,7 +318,8 @@ export class DeliveryEngine implements Engine {
   /** How far every subscription is behind the log, in events. */
   *lags(): Generator<{ readonly pipeline: string; readonly destination: string; readonly lag: number }> {
     for (const { subscriptions } of this.projects.values()) {
-      for (const { subscription, lag } of subscriptions.values()) yield { pipeline: subscription.key.pipeline, destination: subscription.key.destination, lag };
+      for (const { subscription, lag } of subscriptions.values())
+        yield { pipeline: subscription.key.pipeline, destination: subscription.key.destination, lag };
     }
   }
 
@@ -251,11 +340,16 @@ export class DeliveryEngine implements Engine {
       for (const [project, { partitions }] of this.projects) {
         for (let index = 0; index < partitions && !this.stopping.signal.aborted; index += 1) {
           const before = await this.store.passed(project, index);
-          while ((await log.trim({ project, index }, before, Date.now() - KEEP_MS)) > 0 && !this.stopping.signal.aborted);
+          while (
+            (await log.trim({ project, index }, before, Date.now() - KEEP_MS)) > 0 &&
+            !this.stopping.signal.aborted
+          );
         }
       }
     } catch (error) {
-      logger.warn('Old entries of the event log could not be removed; it is tried again in a minute.', { error: String(error) });
+      logger.warn('Old entries of the event log could not be removed; it is tried again in a minute.', {
+        error: String(error),
+      });
     }
   }
 
@@ -267,11 +361,21 @@ export class DeliveryEngine implements Engine {
     this.stopping.abort(new DOMException('The process stops.', 'AbortError'));
     const projects = [...this.projects.values()];
     await Promise.all(projects.map(({ change }) => change));
-    await Promise.all(projects.flatMap(({ subscriptions }) => [...subscriptions.values()].map((subscription) => subscription.end())));
+    await Promise.all(
+      projects.flatMap(({ subscriptions, ending }) => [
+        ...Array.from(subscriptions.values(), (subscription) => subscription.end()),
+        ...ending.values(),
+      ]),
+    );
     await this.retries.stopped();
-    await Promise.all(projects.flatMap(({ pipelines, destinations }) => [...pipelines.values(), ...destinations.values()].map((one) => one.close())));
+    await Promise.all(
+      projects.flatMap(({ pipelines, destinations }) =>
+        [...pipelines.values(), ...destinations.values()].map((one) => one.close()),
+      ),
+    );
     signal.removeEventListener('abort', cut);
   }
 }
 
-const versionKey = ({ pipeline, version }: { readonly pipeline: string; readonly version: number }): string => `${pipeline}@${version}`;
+const versionKey = ({ pipeline, version }: { readonly pipeline: string; readonly version: number }): string =>
+  `${pipeline}@${version}`;

@@ -8,7 +8,12 @@ export function countCall({ deliveryDuration }: CoreMetrics, destination: string
   deliveryDuration.observe({ destination, type }, call.durationMs / 1000);
 }
 
-export function countOutcomes({ deliveryOutcomes }: CoreMetrics, destination: string, type: string, outcomes: ReadonlyMap<OutcomeName, number>): void {
+export function countOutcomes(
+  { deliveryOutcomes }: CoreMetrics,
+  destination: string,
+  type: string,
+  outcomes: ReadonlyMap<OutcomeName, number>,
+): void {
   for (const [outcome, count] of outcomes) if (count > 0) deliveryOutcomes.inc({ destination, type, outcome }, count);
 }
 

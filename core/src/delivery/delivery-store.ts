@@ -68,28 +68,61 @@ export class DeliveryStore {
    */
   async sync(project: string): Promise<ProjectState> {
     return changeProject(this.db, project, async (tx) => {
-      const { partitions } = await tx.selectFrom('projects').select('partitions').where('id', '=', project).executeTakeFirstOrThrow();
+      const { partitions } = await tx
+        .selectFrom('projects')
+        .select('partitions')
+        .where('id', '=', project)
+        .executeTakeFirstOrThrow();
       const versions = await this.versions(tx, project);
       const published = versions.filter(({ live }) => live);
-      const wanted = published.flatMap(({ pipeline, definition }) => destinationsOf(definition).map((destination) => ({ pipeline, destination })));
-      const living = await tx.selectFrom('subscriptions').select(['id', 'pipeline_id', 'destination_id']).where('project_id', '=', project).where('ended_at', 'is', null).execute();
+      const wanted = published.flatMap(({ pipeline, definition }) =>
+        destinationsOf(definition).map((destination) => ({ pipeline, destination })),
+      );
+      const living = await tx
+        .selectFrom('subscriptions')
+        .select(['id', 'pipeline_id', 'destination_id'])
+        .where('project_id', '=', project)
+        .where('ended_at', 'is', null)
+        .execute();
       for (const { id, pipeline_id, destination_id } of living) {
-        if (!wanted.some(({ pipeline, destination }) => pipeline === pipeline_id && destination === destination_id)) await this.end(tx, project, id, partitions);
+        if (!wanted.some(({ pipeline, destination }) => pipeline === pipeline_id && destination === destination_id))
+          await this.end(tx, project, id, partitions);
       }
       for (const { pipeline, destination } of wanted) {
-        const known = living.find(({ pipeline_id, destination_id }) => pipeline === pipeline_id && destination === destination_id);
+        const known = living.find(
+          ({ pipeline_id, destination_id }) => pipeline === pipeline_id && destination === destination_id,
+        );
         const id = known?.id ?? randomUUIDv7();
-        if (known === undefined) await tx.insertInto('subscriptions').values({ id, project_id: project, pipeline_id: pipeline, destination_id: destination }).execute();
+        if (known === undefined)
+          await tx
+            .insertInto('subscriptions')
+            .values({ id, project_id: project, pipeline_id: pipeline, destination_id: destination })
+            .execute();
         await this.ensureCursors(tx, project, id, partitions, known === undefined);
       }
       await this.pullBackCursors(tx, project, partitions);
-      return { partitions, destinations: await this.destinations(tx, project), subscriptions: await this.subscriptions(tx, project, versions) };
+      return {
+        partitions,
+        destinations: await this.destinations(tx, project),
+        subscriptions: await this.subscriptions(tx, project, versions),
+      };
     });
+  }
+
+  /** Where the subscription stands now: it moved while its pumps finished what was under way. */
+  async refresh(stored: StoredSubscription): Promise<StoredSubscription> {
+    const { id } = stored.key;
+    return { ...stored, cursors: await this.cursors(this.db, id), blockedKeys: await this.blockedKeys(this.db, id) };
   }
 
   /** The stored cursor of one partition: where a pump that broke off begins again. */
   async cursor(subscription: string, partition: string): Promise<StoredCursor | null> {
-    const row = await this.db.selectFrom('cursors').select(['partition', 'next_offset', 'end_offset']).where('subscription_id', '=', subscription).where('partition', '=', partition).executeTakeFirst();
+    const row = await this.db
+      .selectFrom('cursors')
+      .select(['partition', 'next_offset', 'end_offset'])
+      .where('subscription_id', '=', subscription)
+      .where('partition', '=', partition)
+      .executeTakeFirst();
     return row === undefined ? null : { partition: row.partition, next: row.next_offset, end: row.end_offset };
   }
 
@@ -101,7 +134,9 @@ export class DeliveryStore {
       .select((eb) => eb.fn.min<number | null>('cursors.next_offset').as('passed'))
       .where('subscriptions.project_id', '=', project)
       .where('cursors.partition', '=', partitionName(this.log, index))
-      .where((eb) => eb.or([eb('cursors.end_offset', 'is', null), eb('cursors.next_offset', '<', eb.ref('cursors.end_offset'))]))
+      .where((eb) =>
+        eb.or([eb('cursors.end_offset', 'is', null), eb('cursors.next_offset', '<', eb.ref('cursors.end_offset'))]),
+      )
       .executeTakeFirst();
     return row?.passed ?? this.log.next({ project, index });
   }
@@ -109,17 +144,34 @@ export class DeliveryStore {
   private async end(tx: Kysely<Database>, project: string, subscription: string, partitions: number): Promise<void> {
     await tx.updateTable('subscriptions').set({ ended_at: new Date() }).where('id', '=', subscription).execute();
     for (let index = 0; index < partitions; index += 1) {
-      await tx.updateTable('cursors').set({ end_offset: this.log.next({ project, index }) }).where('subscription_id', '=', subscription).where('partition', '=', partitionName(this.log, index)).execute();
+      await tx
+        .updateTable('cursors')
+        .set({ end_offset: this.log.next({ project, index }) })
+        .where('subscription_id', '=', subscription)
+        .where('partition', '=', partitionName(this.log, index))
+        .execute();
     }
   }
 
   /** A new subscription begins at the end of the log. One that meets a new log begins at its beginning: all of it came after the subscription. */
-  private async ensureCursors(tx: Kysely<Database>, project: string, subscription: string, partitions: number, isNew: boolean): Promise<void> {
+  private async ensureCursors(
+    tx: Kysely<Database>,
+    project: string,
+    subscription: string,
+    partitions: number,
+    isNew: boolean,
+  ): Promise<void> {
     for (let index = 0; index < partitions; index += 1) {
       const start = isNew ? this.log.next({ project, index }) : 0;
       await tx
         .insertInto('cursors')
-        .values({ subscription_id: subscription, partition: partitionName(this.log, index), start_offset: start, next_offset: start, end_offset: null })
+        .values({
+          subscription_id: subscription,
+          partition: partitionName(this.log, index),
+          start_offset: start,
+          next_offset: start,
+          end_offset: null,
+        })
         .onConflict((conflict) => conflict.columns(['subscription_id', 'partition']).doNothing())
         .execute();
     }
@@ -140,29 +192,56 @@ export class DeliveryStore {
         .where('subscription_id', 'in', tx.selectFrom('subscriptions').select('id').where('project_id', '=', project))
         .executeTakeFirst();
       if (numUpdatedRows === 0n) continue;
-      this.logger.error('The event log ends before what was already delivered: an older copy of it stands beside a newer database. Delivery goes on with the next event.', { project, partition: index, end });
+      this.logger.error(
+        'The event log ends before what was already delivered: an older copy of it stands beside a newer database. Delivery goes on with the next event.',
+        { project, partition: index, end },
+      );
     }
   }
 
   private async destinations(tx: Kysely<Database>, project: string): Promise<readonly StoredDestination[]> {
     const rows = await tx.selectFrom('destinations').selectAll().where('project_id', '=', project).execute();
-    return rows.map(({ id, name, type, config, enabled, updated_at }) => ({ id, name, type, config, enabled, updatedAt: updated_at }));
+    return rows.map(({ id, name, type, config, enabled, updated_at }) => ({
+      id,
+      name,
+      type,
+      config,
+      enabled,
+      updatedAt: updated_at,
+    }));
   }
 
   /** Every version of the project's pipelines, newest first; `live` is the one that is published. */
-  private async versions(tx: Kysely<Database>, project: string): Promise<readonly (StoredVersion & { readonly live: boolean })[]> {
+  private async versions(
+    tx: Kysely<Database>,
+    project: string,
+  ): Promise<readonly (StoredVersion & { readonly live: boolean })[]> {
     const rows = await tx
       .selectFrom('pipeline_versions')
       .innerJoin('pipelines', 'pipelines.id', 'pipeline_versions.pipeline_id')
-      .select(['pipelines.id', 'pipelines.published_version', 'pipeline_versions.version', 'pipeline_versions.definition'])
+      .select([
+        'pipelines.id',
+        'pipelines.published_version',
+        'pipeline_versions.version',
+        'pipeline_versions.definition',
+      ])
       .where('pipelines.project_id', '=', project)
       .orderBy('pipeline_versions.version', 'desc')
       .execute();
-    return rows.map((row) => ({ pipeline: row.id, version: row.version, definition: row.definition as PipelineDefinition, live: row.version === row.published_version }));
+    return rows.map((row) => ({
+      pipeline: row.id,
+      version: row.version,
+      definition: row.definition as PipelineDefinition,
+      live: row.version === row.published_version,
+    }));
   }
 
   /** Living subscriptions, and ended ones that still have something to do. */
-  private async subscriptions(tx: Kysely<Database>, project: string, versions: readonly (StoredVersion & { readonly live: boolean })[]): Promise<readonly StoredSubscription[]> {
+  private async subscriptions(
+    tx: Kysely<Database>,
+    project: string,
+    versions: readonly (StoredVersion & { readonly live: boolean })[],
+  ): Promise<readonly StoredSubscription[]> {
     const rows = await tx
       .selectFrom('subscriptions as s')
       .select(['s.id', 's.pipeline_id', 's.destination_id', 's.ended_at'])
@@ -170,18 +249,39 @@ export class DeliveryStore {
       .where((eb) =>
         eb.or([
           eb('s.ended_at', 'is', null),
-          eb.exists(eb.selectFrom('cursors as c').select(sql.lit(1).as('one')).whereRef('c.subscription_id', '=', 's.id').whereRef('c.next_offset', '<', 'c.end_offset')),
-          eb.exists(eb.selectFrom('deliveries as d').select(sql.lit(1).as('one')).whereRef('d.subscription_id', '=', 's.id').where('d.state', '=', 'retrying')),
+          eb.exists(
+            eb
+              .selectFrom('cursors as c')
+              .select(sql.lit(1).as('one'))
+              .whereRef('c.subscription_id', '=', 's.id')
+              .whereRef('c.next_offset', '<', 'c.end_offset'),
+          ),
+          eb.exists(
+            eb
+              .selectFrom('deliveries as d')
+              .select(sql.lit(1).as('one'))
+              .whereRef('d.subscription_id', '=', 's.id')
+              .where('d.state', '=', 'retrying'),
+          ),
         ]),
       )
       .execute();
     const found: StoredSubscription[] = [];
     for (const { id, pipeline_id, destination_id, ended_at } of rows) {
       const living = ended_at === null;
-      const version = versions.find(({ pipeline, live, definition }) => pipeline === pipeline_id && (living ? live : destinationsOf(definition).includes(destination_id)));
+      const version = versions.find(
+        ({ pipeline, live, definition }) =>
+          pipeline === pipeline_id && (living ? live : destinationsOf(definition).includes(destination_id)),
+      );
       if (version === undefined) continue;
       const key: SubscriptionKey = { id, project, pipeline: pipeline_id, destination: destination_id };
-      found.push({ key, living, version, cursors: await this.cursors(tx, id), blockedKeys: await this.blockedKeys(tx, id) });
+      found.push({
+        key,
+        living,
+        version,
+        cursors: await this.cursors(tx, id),
+        blockedKeys: await this.blockedKeys(tx, id),
+      });
     }
     return found;
   }

@@ -77,7 +77,13 @@ export class Lane {
         await this.destination.opened(ending.stop);
         permit = await this.destination.breaker.enter(ending.stop);
       } catch {
-        return { results: items.map(() => ({ status: 'requeued' as const })), whole: true, probe: false, startedAt: Date.now(), durationMs: 0 };
+        return {
+          results: items.map(() => ({ status: 'requeued' as const })),
+          whole: true,
+          probe: false,
+          startedAt: Date.now(),
+          durationMs: 0,
+        };
       }
       const call = await this.call(items, position, permit, ending.cut);
       this.onCall(call);
@@ -87,13 +93,20 @@ export class Lane {
     }
   }
 
-  private async call(items: readonly DeliveryItem[], position: BatchPosition | null, permit: Permit, cut: AbortSignal): Promise<LaneCall> {
+  private async call(
+    items: readonly DeliveryItem[],
+    position: BatchPosition | null,
+    permit: Permit,
+    cut: AbortSignal,
+  ): Promise<LaneCall> {
     const startedAt = Date.now();
     const started = performance.now();
     const called = await this.destination.deliver({ position, items }, cut);
     const durationMs = performance.now() - started;
     const whole = called.ok ? null : wholeResult(called.failure);
-    const results = called.ok ? items.map(({ id }) => itemResult(called.value.get(id))) : items.map(() => whole ?? { status: 'requeued' as const });
+    const results = called.ok
+      ? items.map(({ id }) => itemResult(called.value.get(id)))
+      : items.map(() => whole ?? { status: 'requeued' as const });
     tell(permit, results);
     return { results, whole: whole !== null, probe: permit.probe, startedAt, durationMs };
   }
@@ -101,18 +114,31 @@ export class Lane {
 
 function wholeResult(failure: CallFailure): ItemResult {
   if (failure.reason === 'failed') return { status: 'failed', failure: failure.error, exchange: undefined };
-  if (failure.reason === 'bug') return { status: 'failed', failure: { kind: 'bug', code: failure.error.code, message: failure.error.message }, exchange: undefined };
+  if (failure.reason === 'bug')
+    return {
+      status: 'failed',
+      failure: { kind: 'bug', code: failure.error.code, message: failure.error.message },
+      exchange: undefined,
+    };
   return { status: 'requeued' };
 }
 
 function itemResult(outcome: DeliveryOutcome | undefined): ItemResult {
   if (outcome === undefined) {
-    return { status: 'failed', failure: new PermanentError('The plugin returned no outcome for this event.', { code: 'PLUGIN_MISSING_OUTCOME' }), exchange: undefined };
+    return {
+      status: 'failed',
+      failure: new PermanentError('The plugin returned no outcome for this event.', { code: 'PLUGIN_MISSING_OUTCOME' }),
+      exchange: undefined,
+    };
   }
   if (outcome.status === 'delivered') return { status: 'delivered', exchange: outcome.exchange };
   const failure: LaneFailure = isDeliveryError(outcome.error)
     ? outcome.error
-    : { kind: 'bug', code: 'PLUGIN_THREW', message: `The plugin failed an event with something that is none of the three errors: ${String(outcome.error)}` };
+    : {
+        kind: 'bug',
+        code: 'PLUGIN_THREW',
+        message: `The plugin failed an event with something that is none of the three errors: ${String(outcome.error)}`,
+      };
   return { status: 'failed', failure, exchange: outcome.exchange };
 }
 
@@ -120,8 +146,10 @@ function itemResult(outcome: DeliveryOutcome | undefined): ItemResult {
 function tell(permit: Permit, results: readonly ItemResult[]): void {
   let ofDestination: DeliveryError | undefined;
   for (const result of results) {
-    if (result.status === 'delivered' || (result.status === 'failed' && result.failure.kind === 'permanent')) return permit.succeeded();
-    if (result.status === 'failed' && result.failure.kind !== 'bug' && result.failure.kind !== 'permanent') ofDestination ??= result.failure;
+    if (result.status === 'delivered' || (result.status === 'failed' && result.failure.kind === 'permanent'))
+      return permit.succeeded();
+    if (result.status === 'failed' && result.failure.kind !== 'bug' && result.failure.kind !== 'permanent')
+      ofDestination ??= result.failure;
   }
   if (ofDestination === undefined) permit.released();
   else permit.failed(ofDestination);

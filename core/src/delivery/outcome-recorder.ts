@@ -92,7 +92,10 @@ export class OutcomeRecorder {
         return;
       } catch (error) {
         if (isStatementFault(error) || this.stop.aborted) throw error;
-        this.logger.warn('The database does not answer: outcomes wait in memory, cursors stand still, events are still accepted.', { error: String(error), retry_in_ms: backoff });
+        this.logger.warn(
+          'The database does not answer: outcomes wait in memory, cursors stand still, events are still accepted.',
+          { error: String(error), retry_in_ms: backoff },
+        );
         await delay(backoff, undefined, { signal: this.stop });
         backoff = Math.min(backoff * 2, BACKOFF.most);
       }

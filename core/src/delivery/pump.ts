@@ -27,7 +27,7 @@ export interface PumpStart {
 }
 
 /** A chunk is what one walk through the transforms takes; small enough that few events are under way when a process dies. */
-const FREE_CHUNK = 64;
+const FREE_CHUNK = 32;
 /** Chunks that are under way at once in a partition: one slow event does not hold up what comes behind it. */
 const FREE_WINDOW = 4;
 /** Batches that a store has taken and whose outcome is not recorded yet. Their positions make a redelivery harmless. */
@@ -139,10 +139,22 @@ export class Pump {
   }
 
   /** Transforms a chunk here, so that chunks enter the destination in order; delivers and records it beside the next ones. */
-  private async carryOn(events: readonly LogEvent[], next: number, ending: Ending, failed: AbortController): Promise<void> {
+  private async carryOn(
+    events: readonly LogEvent[],
+    next: number,
+    ending: Ending,
+    failed: AbortController,
+  ): Promise<void> {
     const { stop } = ending;
     const { carried, version } = await this.transform(events, ending);
-    if (this.inOrder) await deliverInPlace(carried, this.subscription, this.start.partitionName, (ms) => delay(ms, undefined, { signal: stop }), ending);
+    if (this.inOrder)
+      await deliverInPlace(
+        carried,
+        this.subscription,
+        this.start.partitionName,
+        (ms) => delay(ms, undefined, { signal: stop }),
+        ending,
+      );
     const delivery = this.inOrder ? Promise.resolve() : deliverFreely(carried, this.subscription, this.keys, ending);
     const before = this.tail;
     // The record of a chunk is asked for after that of the chunk before it, and both in the order of the log.
@@ -158,7 +170,10 @@ export class Pump {
    * A transform that fails as a whole for a reason that is not the events' is tried again: consumption waits, nothing is dead-lettered. Rejects only when
    * the work is ended.
    */
-  private async transform(events: readonly LogEvent[], { stop, cut }: Ending): Promise<{ readonly carried: readonly Carried[]; readonly version: number }> {
+  private async transform(
+    events: readonly LogEvent[],
+    { stop, cut }: Ending,
+  ): Promise<{ readonly carried: readonly Carried[]; readonly version: number }> {
     for (let backoff = BACKOFF.first; ; backoff = Math.min(backoff * 2, BACKOFF.most)) {
       // A version that is published meanwhile takes over: the transforms of the old one may be closed.
       const { running } = this.subscription;
@@ -167,7 +182,11 @@ export class Pump {
         return { carried: await carry(mine, running, cut), version: running.version };
       } catch (error) {
         stop.throwIfAborted();
-        this.deps.logger.warn('A transform cannot run at the moment. Its events wait in the log.', { subscription: this.subscription.key.id, error: String(error), retry_in_ms: backoff });
+        this.deps.logger.warn('A transform cannot run at the moment. Its events wait in the log.', {
+          subscription: this.subscription.key.id,
+          error: String(error),
+          retry_in_ms: backoff,
+        });
         await delay(backoff, undefined, { signal: stop });
       }
     }
@@ -187,7 +206,16 @@ export class Pump {
       if (folded.filteredBy !== null) filtered.set(folded.filteredBy, (filtered.get(folded.filteredBy) ?? 0) + 1);
       else if (folded.undelivered.length === 0) delivered += 1;
     }
-    const progress: Progress = { subscription: this.subscription.key, partition: this.start.partitionName, next, processed: carried.length, delivered, filtered, undelivered, attempts };
+    const progress: Progress = {
+      subscription: this.subscription.key,
+      partition: this.start.partitionName,
+      next,
+      processed: carried.length,
+      delivered,
+      filtered,
+      undelivered,
+      attempts,
+    };
     await recorder.progress(progress);
     this.deps.onProgress(this.subscription, progress);
   }

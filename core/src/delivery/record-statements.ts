@@ -17,19 +17,36 @@ const fingerprintOf = (stage: Stage, { code }: Failure): string => clean(`${stag
 export async function writeProgress(tx: Tx, records: readonly Progress[]): Promise<void> {
   if (records.length === 0) return;
   await moveCursors(tx, records);
-  await countFiltered(tx, records.flatMap(({ subscription, filtered }) => [...filtered].map(([reason, count]) => ({ subscription: subscription.id, reason, count }))));
+  await countFiltered(
+    tx,
+    records.flatMap(({ subscription, filtered }) =>
+      [...filtered].map(([reason, count]) => ({ subscription: subscription.id, reason, count })),
+    ),
+  );
   await insertUndelivered(tx, records);
   await insertAttempts(tx, records);
   // The event that a held one waits for may have come to its end while the held one was on its way here.
-  await releaseKeys(tx, records.flatMap(({ subscription, undelivered }) => undelivered.filter(({ held }) => held).map(({ orderKey }) => ({ subscription: subscription.id, orderKey }))));
+  await releaseKeys(
+    tx,
+    records.flatMap(({ subscription, undelivered }) =>
+      undelivered.filter(({ held }) => held).map(({ orderKey }) => ({ subscription: subscription.id, orderKey })),
+    ),
+  );
 }
 
 async function moveCursors(tx: Tx, records: readonly Progress[]): Promise<void> {
-  const cursors = new Map<string, { subscription: string; partition: string; next: number; processed: number; delivered: number; filtered: number }>();
+  const cursors = new Map<
+    string,
+    { subscription: string; partition: string; next: number; processed: number; delivered: number; filtered: number }
+  >();
   for (const { subscription, partition, next, processed, delivered, filtered } of records) {
     const key = `${subscription.id} ${partition}`;
     let cursor = cursors.get(key);
-    if (cursor === undefined) cursors.set(key, (cursor = { subscription: subscription.id, partition, next, processed: 0, delivered: 0, filtered: 0 }));
+    if (cursor === undefined)
+      cursors.set(
+        key,
+        (cursor = { subscription: subscription.id, partition, next, processed: 0, delivered: 0, filtered: 0 }),
+      );
     cursor.next = Math.max(cursor.next, next);
     cursor.processed += processed;
     cursor.delivered += delivered;
@@ -48,7 +65,10 @@ async function moveCursors(tx: Tx, records: readonly Progress[]): Promise<void> 
     where c.subscription_id = v.subscription_id and c.partition = v.partition`.execute(tx);
 }
 
-async function countFiltered(tx: Tx, counts: readonly { readonly subscription: string; readonly reason: string; readonly count: number }[]): Promise<void> {
+async function countFiltered(
+  tx: Tx,
+  counts: readonly { readonly subscription: string; readonly reason: string; readonly count: number }[],
+): Promise<void> {
   if (counts.length === 0) return;
   const sums = new Map<string, { subscription: string; reason: string; count: number }>();
   for (const { subscription, reason, count } of counts) {
@@ -66,7 +86,9 @@ async function countFiltered(tx: Tx, counts: readonly { readonly subscription: s
 
 /** Only what waits has a place in the order of its key: what came to its end holds nothing back, and takes no place again when it is replayed. */
 async function insertUndelivered(tx: Tx, records: readonly Progress[]): Promise<void> {
-  const rows = records.flatMap(({ subscription, partition, undelivered }) => undelivered.map((row) => ({ subscription, partition, row })));
+  const rows = records.flatMap(({ subscription, partition, undelivered }) =>
+    undelivered.map((row) => ({ subscription, partition, row })),
+  );
   if (rows.length === 0) return;
   const column = <T>(pick: (entry: (typeof rows)[number]) => T): T[] => rows.map(pick);
   await sql`
@@ -86,7 +108,10 @@ async function insertUndelivered(tx: Tx, records: readonly Progress[]): Promise<
     on conflict (subscription_id, partition, log_offset, output) do nothing`.execute(tx);
 }
 
-async function insertAttempts(tx: Tx, records: readonly { readonly subscription: SubscriptionKey; readonly attempts: readonly Attempt[] }[]): Promise<void> {
+async function insertAttempts(
+  tx: Tx,
+  records: readonly { readonly subscription: SubscriptionKey; readonly attempts: readonly Attempt[] }[],
+): Promise<void> {
   const rows = records.flatMap(({ subscription, attempts }) => attempts.map((attempt) => ({ subscription, attempt })));
   if (rows.length === 0) return;
   const column = <T>(pick: (entry: (typeof rows)[number]) => T): T[] => rows.map(pick);
@@ -110,13 +135,28 @@ async function insertAttempts(tx: Tx, records: readonly { readonly subscription:
 /** Ends or reschedules rows of the retry table, and lets the next event of an ordered key go. */
 export async function writeRetries(tx: Tx, results: readonly RetryResult[]): Promise<void> {
   if (results.length === 0) return;
-  await endRows(tx, results.filter(({ outcome }) => outcome.state === 'delivered').map(({ row }) => row.id), 'delivered');
-  const filtered = results.flatMap(({ row, subscription, outcome }) => (outcome.state === 'filtered' ? [{ id: row.id, subscription: subscription.id, reason: outcome.reason, count: 1 }] : []));
-  await endRows(tx, filtered.map(({ id }) => id), 'filtered');
+  await endRows(
+    tx,
+    results.filter(({ outcome }) => outcome.state === 'delivered').map(({ row }) => row.id),
+    'delivered',
+  );
+  const filtered = results.flatMap(({ row, subscription, outcome }) =>
+    outcome.state === 'filtered'
+      ? [{ id: row.id, subscription: subscription.id, reason: outcome.reason, count: 1 }]
+      : [],
+  );
+  await endRows(
+    tx,
+    filtered.map(({ id }) => id),
+    'filtered',
+  );
   await countFiltered(tx, filtered);
   await updateRows(tx, results);
   const ended = results.filter(({ outcome }) => outcome.state !== 'retrying');
-  await releaseKeys(tx, ended.map(({ subscription, row }) => ({ subscription: subscription.id, orderKey: row.orderKey })));
+  await releaseKeys(
+    tx,
+    ended.map(({ subscription, row }) => ({ subscription: subscription.id, orderKey: row.orderKey })),
+  );
   await insertAttempts(tx, results);
 }
 
@@ -140,7 +180,9 @@ async function endRows(tx: Tx, ids: readonly string[], counter: 'delivered' | 'f
 }
 
 async function updateRows(tx: Tx, results: readonly RetryResult[]): Promise<void> {
-  const rows = results.flatMap(({ row, outcome }) => (outcome.state === 'delivered' || outcome.state === 'filtered' ? [] : [{ row, outcome }]));
+  const rows = results.flatMap(({ row, outcome }) =>
+    outcome.state === 'delivered' || outcome.state === 'filtered' ? [] : [{ row, outcome }],
+  );
   if (rows.length === 0) return;
   const column = <T>(pick: (entry: (typeof rows)[number]) => T): T[] => rows.map(pick);
   await sql`
@@ -158,7 +200,10 @@ async function updateRows(tx: Tx, results: readonly RetryResult[]): Promise<void
 }
 
 /** Where the first event of a key that still waits is held, lets it go. */
-async function releaseKeys(tx: Tx, keys: readonly { readonly subscription: string; readonly orderKey: string | null }[]): Promise<void> {
+async function releaseKeys(
+  tx: Tx,
+  keys: readonly { readonly subscription: string; readonly orderKey: string | null }[],
+): Promise<void> {
   const ordered = keys.filter(({ orderKey }) => orderKey !== null);
   if (ordered.length === 0) return;
   await sql`

@@ -53,7 +53,11 @@ export class Retries {
     }
     this.again = false;
     this.looking = this.look()
-      .catch((error: unknown) => this.deps.logger.warn('The retry table cannot be read; it is tried again in a moment.', { error: String(error) }))
+      .catch((error: unknown) =>
+        this.deps.logger.warn('The retry table cannot be read; it is tried again in a moment.', {
+          error: String(error),
+        }),
+      )
       .finally(() => {
         this.looking = null;
         if (this.again) this.wake();
@@ -69,13 +73,16 @@ export class Retries {
 
   private async look(): Promise<void> {
     const ready = new Map<string, Subscription>();
-    for (const subscription of this.deps.subscriptions()) if (subscription.destination.breaker.admits) ready.set(subscription.key.id, subscription);
+    for (const subscription of this.deps.subscriptions())
+      if (subscription.destination.breaker.admits) ready.set(subscription.key.id, subscription);
     if (ready.size === 0) return;
     for (const [id, rows] of await this.due([...ready.keys()])) {
       const subscription = ready.get(id);
       if (subscription === undefined) continue;
       for (const batch of batchesOf(rows, subscription)) {
-        const work = this.retry(subscription, batch).finally(() => batch.forEach((row) => this.underWay.delete(row.id)));
+        const work = this.retry(subscription, batch).finally(() =>
+          batch.forEach((row) => this.underWay.delete(row.id)),
+        );
         for (const row of batch) this.underWay.set(row.id, work);
       }
     }
@@ -107,7 +114,10 @@ export class Retries {
       if (first !== undefined && first.payload === null) await this.retransform(subscription, first);
       else await this.redeliver(subscription, rows);
     } catch (error) {
-      this.deps.logger.error('A retry could not be finished; it is due again.', { subscription: subscription.key.id, error: String(error) });
+      this.deps.logger.error('A retry could not be finished; it is due again.', {
+        subscription: subscription.key.id,
+        error: String(error),
+      });
     }
   }
 
@@ -120,28 +130,50 @@ export class Retries {
   /** An event whose transforms failed goes the whole way again, through what is published now. */
   private async retransform(subscription: Subscription, row: RetryRow): Promise<void> {
     const { running } = subscription;
-    const [carried] = await carry([{ offset: row.offset, source: row.source, event: row.event }], running, this.ending.cut);
+    const [carried] = await carry(
+      [{ offset: row.offset, source: row.source, event: row.event }],
+      running,
+      this.ending.cut,
+    );
     if (carried === undefined) return;
     const [failed] = carried.plan.failures;
     const version = running.version;
     if (failed !== undefined) {
       const verdict = judge(failed.error, 'transform', row.retries, false, this.deps.schedule, Date.now());
-      return this.record(subscription, row, { ...verdict, stage: 'transform', payload: null, attempts: row.attempts + 1, version }, []);
+      return this.record(
+        subscription,
+        row,
+        { ...verdict, stage: 'transform', payload: null, attempts: row.attempts + 1, version },
+        [],
+      );
     }
     const [only] = carried.sent;
-    if (only === undefined) return this.record(subscription, row, { state: 'filtered', reason: carried.plan.drops[0] ?? 'nothing leads to the destination' }, []);
+    if (only === undefined)
+      return this.record(
+        subscription,
+        row,
+        { state: 'filtered', reason: carried.plan.drops[0] ?? 'nothing leads to the destination' },
+        [],
+      );
     // Several outputs are one row here: it ends when all of them arrived, and all are sent again until then, under the same ids.
     const items = carried.sent.map(({ payload }) => itemOf(payload, row));
     const size = subscription.ordered ? 1 : subscription.destination.capabilities.batch.maxEvents;
     for (let from = 0; from < items.length; from += size) {
       const call = await subscription.lane.deliver(items.slice(from, from + size), null, this.ending);
       const bad = call.results.findIndex(({ status }) => status !== 'delivered');
-      if (bad >= 0) return this.settle(subscription, { ...row, version }, call, bad, items.length === 1 ? only.payload : null);
+      if (bad >= 0)
+        return this.settle(subscription, { ...row, version }, call, bad, items.length === 1 ? only.payload : null);
       if (from + size >= items.length) return this.settle(subscription, { ...row, version }, call, 0, only.payload);
     }
   }
 
-  private async settle(subscription: Subscription, row: RetryRow, call: LaneCall, index: number, payload: Event | null): Promise<void> {
+  private async settle(
+    subscription: Subscription,
+    row: RetryRow,
+    call: LaneCall,
+    index: number,
+    payload: Event | null,
+  ): Promise<void> {
     const result = call.results[index];
     if (result === undefined || result.status === 'requeued') return;
     const failure = result.status === 'failed' ? result.failure : null;
@@ -157,10 +189,20 @@ export class Retries {
     };
     if (failure === null) return this.record(subscription, row, { state: 'delivered' }, [attempt]);
     const verdict = judge(failure, 'delivery', row.retries, call.probe, this.deps.schedule, Date.now());
-    return this.record(subscription, row, { ...verdict, stage: 'delivery', payload, attempts: row.attempts + 1, version: row.version }, [attempt]);
+    return this.record(
+      subscription,
+      row,
+      { ...verdict, stage: 'delivery', payload, attempts: row.attempts + 1, version: row.version },
+      [attempt],
+    );
   }
 
-  private async record(subscription: Subscription, row: RetryRow, outcome: RetryOutcome, attempts: readonly Attempt[]): Promise<void> {
+  private async record(
+    subscription: Subscription,
+    row: RetryRow,
+    outcome: RetryOutcome,
+    attempts: readonly Attempt[],
+  ): Promise<void> {
     await this.deps.recorder.retried({ subscription: subscription.key, row, outcome, attempts });
     if (row.orderKey !== null && outcome.state !== 'retrying') {
       subscription.unblock(row.orderKey);
@@ -171,7 +213,12 @@ export class Retries {
   }
 }
 
-const itemOf = (event: Event, row: RetryRow): DeliveryItem => ({ id: event.id, event, offset: row.offset, attempt: row.attempts + 1 });
+const itemOf = (event: Event, row: RetryRow): DeliveryItem => ({
+  id: event.id,
+  event,
+  offset: row.offset,
+  attempt: row.attempts + 1,
+});
 
 /** Rows whose transforms failed go alone; the others in batches of what the destination takes, each id once a batch. */
 function* batchesOf(rows: readonly RetryRow[], { ordered, destination }: Subscription): Generator<readonly RetryRow[]> {

@@ -49,7 +49,10 @@ export class RunningDestination implements DeliveringDestination {
       const aborted = new AbortController();
       const onAbort = (): void => aborted.abort();
       signal.addEventListener('abort', onAbort, { once: true });
-      await Promise.race([instance.ready, new Promise((resolve) => aborted.signal.addEventListener('abort', resolve, { once: true }))]);
+      await Promise.race([
+        instance.ready,
+        new Promise((resolve) => aborted.signal.addEventListener('abort', resolve, { once: true })),
+      ]);
       signal.removeEventListener('abort', onAbort);
       signal.throwIfAborted();
       if (instance === this.instance) return;
@@ -62,11 +65,15 @@ export class RunningDestination implements DeliveringDestination {
 
   /** The archive's answer, for a destination that keeps events; null for one that does not, or that is not open. */
   get query(): NonNullable<Destination['query']> | null {
-    return this.can('query') ? (query, signal) => this.ask('query', (plugin, inner) => plugin.query?.(query, inner), signal) : null;
+    return this.can('query')
+      ? (query, signal) => this.ask('query', (plugin, inner) => plugin.query?.(query, inner), signal)
+      : null;
   }
 
   get series(): NonNullable<Destination['series']> | null {
-    return this.can('series') ? (query, signal) => this.ask('series', (plugin, inner) => plugin.series?.(query, inner), signal) : null;
+    return this.can('series')
+      ? (query, signal) => this.ask('series', (plugin, inner) => plugin.series?.(query, inner), signal)
+      : null;
   }
 
   private can(capability: 'query' | 'series'): boolean {
@@ -74,21 +81,39 @@ export class RunningDestination implements DeliveringDestination {
     return has.ok && has.value;
   }
 
-  private async ask<Answer>(name: string, run: (plugin: Destination, signal: AbortSignal) => Promise<Answer> | undefined, signal: AbortSignal): Promise<Answer> {
-    const result = await this.instance.call<Answer | undefined>(name, (plugin, inner) => run(plugin, inner), { signal, deadlineMs: QUERY_DEADLINE_MS });
+  private async ask<Answer>(
+    name: string,
+    run: (plugin: Destination, signal: AbortSignal) => Promise<Answer> | undefined,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const result = await this.instance.call<Answer | undefined>(name, (plugin, inner) => run(plugin, inner), {
+      signal,
+      deadlineMs: QUERY_DEADLINE_MS,
+    });
     if (result.ok && result.value !== undefined) return result.value;
-    if (!result.ok && (result.failure.reason === 'failed' || result.failure.reason === 'bug')) throw result.failure.error;
+    if (!result.ok && (result.failure.reason === 'failed' || result.failure.reason === 'bug'))
+      throw result.failure.error;
     signal.throwIfAborted();
-    throw new SwitchyardError('QUERY_UNSUPPORTED', 'The destination that keeps the events was closed while it was asked: ask again.');
+    throw new SwitchyardError(
+      'QUERY_UNSUPPORTED',
+      'The destination that keeps the events was closed while it was asked: ask again.',
+    );
   }
 
   get status(): DestinationStatus {
     const { state } = this.breaker;
     const { status } = this.instance;
-    if (status.state === 'paused') return { state: 'paused', code: status.code, reason: status.reason, next_attempt_at: status.next_attempt_at };
-    if (status.state !== 'open') return { state: 'opening', reason: status.state === 'opening' ? status.reason : 'It is being opened.' };
+    if (status.state === 'paused')
+      return { state: 'paused', code: status.code, reason: status.reason, next_attempt_at: status.next_attempt_at };
+    if (status.state !== 'open')
+      return { state: 'opening', reason: status.state === 'opening' ? status.reason : 'It is being opened.' };
     if (state === null) return { state: 'active' };
-    return { state: 'paused', code: state.code, reason: state.reason, next_attempt_at: new Date(state.until).toISOString() };
+    return {
+      state: 'paused',
+      code: state.code,
+      reason: state.reason,
+      next_attempt_at: new Date(state.until).toISOString(),
+    };
   }
 
   async close(): Promise<void> {

@@ -48,13 +48,21 @@ export class RunningSubscription {
     while (cursor !== null) {
       try {
         const { partition, next, end } = cursor;
-        const pump = new Pump(this.subscription, { partition: { project, index }, partitionName: partition, next, end }, this.deps);
+        const pump = new Pump(
+          this.subscription,
+          { partition: { project, index }, partitionName: partition, next, end },
+          this.deps,
+        );
         this.current.set(partition, pump);
         await pump.run(ending);
         return;
       } catch (error) {
         if (ending.stop.aborted) return;
-        this.deps.logger.error('Delivery broke off; it begins again from the stored cursor.', { subscription: this.subscription.key.id, partition: cursor.partition, error: String(error) });
+        this.deps.logger.error('Delivery broke off; it begins again from the stored cursor.', {
+          subscription: this.subscription.key.id,
+          partition: cursor.partition,
+          error: String(error),
+        });
         cursor = await this.reload(cursor, ending.stop);
       }
     }
@@ -67,7 +75,10 @@ export class RunningSubscription {
       try {
         return await this.store.cursor(this.subscription.key.id, last.partition);
       } catch (error) {
-        this.deps.logger.warn('The stored cursor cannot be read; it is tried again.', { subscription: this.subscription.key.id, error: String(error) });
+        this.deps.logger.warn('The stored cursor cannot be read; it is tried again.', {
+          subscription: this.subscription.key.id,
+          error: String(error),
+        });
       }
     }
   }

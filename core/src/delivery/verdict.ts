@@ -19,7 +19,14 @@ const TRANSFORM_CONFIG_MS = 60_000;
  * What happens to an event after an attempt failed. Only a retryable failure that was its own uses up its schedule; a destination that is
  * misconfigured or away keeps its events for as long as it takes.
  */
-export function judge(failure: LaneFailure, stage: Stage, retries: number, probe: boolean, schedule: readonly number[], now: number): Verdict {
+export function judge(
+  failure: LaneFailure,
+  stage: Stage,
+  retries: number,
+  probe: boolean,
+  schedule: readonly number[],
+  now: number,
+): Verdict {
   const { code, message } = failure;
   const why = { code, message };
   if (failure.kind === 'permanent') return { state: 'dead', retries, nextAt: null, failure: why };
@@ -27,9 +34,16 @@ export function judge(failure: LaneFailure, stage: Stage, retries: number, probe
     if (retries >= PLUGIN_BUG_RETRIES) return { state: 'parked', retries, nextAt: null, failure: why };
     return { state: 'retrying', retries: retries + 1, nextAt: now + (schedule[retries] ?? SOON_MS), failure: why };
   }
-  if (failure.kind === 'config' && stage === 'transform') return { state: 'retrying', retries, nextAt: now + TRANSFORM_CONFIG_MS, failure: why };
+  if (failure.kind === 'config' && stage === 'transform')
+    return { state: 'retrying', retries, nextAt: now + TRANSFORM_CONFIG_MS, failure: why };
   if (failure.kind === 'config' || probe) return { state: 'retrying', retries, nextAt: now + SOON_MS, failure: why };
   const delay = nextDelay(retries, failure.retryAfterMs, schedule);
-  if (delay === null) return { state: 'dead', retries, nextAt: null, failure: { code, message: `${message} It was the last of ${schedule.length + 1} attempts.` } };
+  if (delay === null)
+    return {
+      state: 'dead',
+      retries,
+      nextAt: null,
+      failure: { code, message: `${message} It was the last of ${schedule.length + 1} attempts.` },
+    };
   return { state: 'retrying', retries: retries + 1, nextAt: now + delay, failure: why };
 }

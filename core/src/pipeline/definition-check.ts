@@ -29,7 +29,9 @@ export class DefinitionCheck {
     const plugin = this.registry.find('transform', node.type);
     if (plugin === undefined) {
       const known = this.registry.all('transform').map(({ definition }) => definition.type);
-      return [{ field: 'type', message: `there is no transform "${node.type}". Installed: ${known.join(', ') || 'none'}.` }];
+      return [
+        { field: 'type', message: `there is no transform "${node.type}". Installed: ${known.join(', ') || 'none'}.` },
+      ];
     }
     try {
       validateConfig(plugin.definition, node.config);

@@ -39,7 +39,11 @@ export class RunningPipeline {
         transforms.set(node.id, missing(node.id, node.type));
         continue;
       }
-      const instance = host.transform(plugin.definition, { project, id: transformInstanceId(pipeline, node.id), name: node.id }, node.config);
+      const instance = host.transform(
+        plugin.definition,
+        { project, id: transformInstanceId(pipeline, node.id), name: node.id },
+        node.config,
+      );
       instance.start();
       instances.push(instance);
       transforms.set(node.id, running(node.id, plugin.definition.batch.maxEvents, instance));
@@ -63,7 +67,8 @@ function running(node: string, maxEvents: number, instance: PluginInstance<Trans
       if (result.ok) return result.value;
       signal.throwIfAborted();
       const { failure } = result;
-      if (failure.reason === 'failed' && failure.error.kind === 'permanent') return new Map(batch.map(({ id }) => [id, { action: 'fail', error: failure.error }]));
+      if (failure.reason === 'failed' && failure.error.kind === 'permanent')
+        return new Map(batch.map(({ id }) => [id, { action: 'fail', error: failure.error }]));
       if (failure.reason === 'failed' || failure.reason === 'bug') throw failure.error;
       throw new Error(`The transform "${node}" was closed while it was needed.`);
     },
@@ -74,6 +79,11 @@ function running(node: string, maxEvents: number, instance: PluginInstance<Trans
 function missing(node: string, type: string): RunningTransform {
   return {
     maxEvents: 1,
-    apply: () => Promise.reject(new Error(`The transform "${node}" needs the plugin "${type}", which is not installed: install it again and restart.`)),
+    apply: () =>
+      Promise.reject(
+        new Error(
+          `The transform "${node}" needs the plugin "${type}", which is not installed: install it again and restart.`,
+        ),
+      ),
   };
 }

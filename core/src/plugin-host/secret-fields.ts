@@ -36,11 +36,19 @@ export function mapSecrets(
   replace: (value: unknown, path: FieldPath) => unknown,
 ): unknown {
   const mayBeSecret = (value: unknown): boolean => typeof value === 'string' || isSealed(value) || isSet(value);
-  return mapFields(schema, config, (value, schemas) => mayBeSecret(value) && schemas.some((one) => one[SECRET_KEYWORD] === true), replace);
+  return mapFields(
+    schema,
+    config,
+    (value, schemas) => mayBeSecret(value) && schemas.some((one) => one[SECRET_KEYWORD] === true),
+    replace,
+  );
 }
 
 /** Every address in a configuration: texts in places that the schema marks with `format: "uri"`. */
-export function addressFields(schema: object, config: unknown): readonly { readonly path: FieldPath; readonly url: string }[] {
+export function addressFields(
+  schema: object,
+  config: unknown,
+): readonly { readonly path: FieldPath; readonly url: string }[] {
   const found: { readonly path: FieldPath; readonly url: string }[] = [];
   mapFields(
     schema,

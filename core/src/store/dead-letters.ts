@@ -89,7 +89,7 @@ export class DeadLetterRepository {
       with wanted as (
         select id, ${deliverable} as deliverable from deliveries where ${wanted} for update
       ), woken as (
-        update deliveries set state = 'retrying', next_at = now(), updated_at = now()
+        update deliveries set state = 'retrying', retries = 0, next_at = now(), updated_at = now()
         where id in (select id from wanted where deliverable)
         returning id
       )

@@ -12,7 +12,10 @@ describe('the breaker', () => {
   beforeEach(() => {
     now = 1_000_000;
     changes = [];
-    breaker = new Breaker((state) => void changes.push(state), () => now);
+    breaker = new Breaker(
+      (state) => void changes.push(state),
+      () => now,
+    );
   });
   afterEach(() => breaker.dispose());
 
@@ -66,7 +69,9 @@ describe('the breaker', () => {
 
   test('waits at least as long as the receiver asked for', async () => {
     await fail(4);
-    (await breaker.enter(signal)).failed(new RetryableError('The endpoint answered 429.', { code: 'HTTP_429', retryAfterMs: 120_000 }));
+    (await breaker.enter(signal)).failed(
+      new RetryableError('The endpoint answered 429.', { code: 'HTTP_429', retryAfterMs: 120_000 }),
+    );
     expect(breaker.state?.until).toBe(now + 120_000);
   });
 

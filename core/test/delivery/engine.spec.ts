@@ -1,16 +1,37 @@
-import { ConfigError, delivered, drop, emit, failed, PermanentError, RetryableError, Type, defineTransform, type DeliveryBatch, type DeliveryOutcomes } from '@switchyard/plugin-sdk';
+import {
+  ConfigError,
+  delivered,
+  drop,
+  emit,
+  failed,
+  PermanentError,
+  RetryableError,
+  Type,
+  defineTransform,
+  type DeliveryBatch,
+  type DeliveryOutcomes,
+} from '@switchyard/plugin-sdk';
 import { eventually } from '../support/eventually.ts';
 import { Harness, aDestination, type Deliver } from './harness.ts';
 
-const all = (batch: DeliveryBatch, outcome: ReturnType<typeof delivered>): DeliveryOutcomes => new Map(batch.items.map(({ id }) => [id, outcome]));
+const all = (batch: DeliveryBatch, outcome: ReturnType<typeof delivered>): DeliveryOutcomes =>
+  new Map(batch.items.map(({ id }) => [id, outcome]));
 
 const free = aDestination('free');
 const keyed = aDestination('keyed', { ordering: 'key', concurrency: 20 });
 const store = aDestination('store', { ordering: 'partition', batch: { maxEvents: 10 }, concurrency: 2 });
-const transformed = { apply: (name: string): ReturnType<typeof emit> => (name === 'drop' ? drop('not wanted') : emit({ event_name: name })) };
+const transformed = {
+  apply: (name: string): ReturnType<typeof emit> => (name === 'drop' ? drop('not wanted') : emit({ event_name: name })),
+};
 const transform = defineTransform<never>({
-  type: 'test', title: 'Test', summary: 'A transform of the tests.', stability: 'stable', configVersion: 1,
-  config: Type.Object({}, { additionalProperties: false }), examples: [{ title: 'The only one', config: {} as never }], batch: { maxEvents: 50 },
+  type: 'test',
+  title: 'Test',
+  summary: 'A transform of the tests.',
+  stability: 'stable',
+  configVersion: 1,
+  config: Type.Object({}, { additionalProperties: false }),
+  examples: [{ title: 'The only one', config: {} as never }],
+  batch: { maxEvents: 50 },
   create: () => ({ apply: (batch) => new Map(batch.map((event) => [event.id, transformed.apply(event.event_name)])) }),
 });
 const plain = { deliver: free.deliver, apply: transformed.apply };
@@ -26,7 +47,8 @@ afterEach(() => {
   transformed.apply = plain.apply;
 });
 
-const someEvents = (count: number, fields: object = {}): object[] => Array.from({ length: count }, (_, index) => ({ event_name: `e${index}`, user_id: `u${index % 5}`, ...fields }));
+const someEvents = (count: number, fields: object = {}): object[] =>
+  Array.from({ length: count }, (_, index) => ({ event_name: `e${index}`, user_id: `u${index % 5}`, ...fields }));
 
 describe('a destination that takes events in any order', () => {
   test('gets every event once, and the accounts add up', async () => {
@@ -50,13 +72,28 @@ describe('a destination that takes events in any order', () => {
       if (item === undefined) return new Map();
       const numbers = tries.get(item.id) ?? [];
       tries.set(item.id, [...numbers, item.attempt]);
-      return all(batch, numbers.length < 2 ? failed(new RetryableError('The endpoint answered 503.', { code: 'HTTP_503' }), { request: 'POST /', response: { status: 503, body: '' } }) : delivered({ request: 'POST /' }));
+      return all(
+        batch,
+        numbers.length < 2
+          ? failed(new RetryableError('The endpoint answered 503.', { code: 'HTTP_503' }), {
+              request: 'POST /',
+              response: { status: 503, body: '' },
+            })
+          : delivered({ request: 'POST /' }),
+      );
     };
     const { destination } = await harness.connect('free');
     const [id = ''] = await harness.accept(someEvents(1));
     expect(await harness.settled(destination)).toMatchObject({ accepted: 1, delivered: 1 });
     expect(tries.get(id)).toEqual([1, 2, 3]);
-    expect((await harness.attempts(id)).map(({ attempt, outcome, error_code, response_status }) => [attempt, outcome, error_code, response_status])).toEqual([
+    expect(
+      (await harness.attempts(id)).map(({ attempt, outcome, error_code, response_status }) => [
+        attempt,
+        outcome,
+        error_code,
+        response_status,
+      ]),
+    ).toEqual([
       [1, 'failed', 'HTTP_503', 503],
       [2, 'failed', 'HTTP_503', 503],
       [3, 'delivered', null, null],
@@ -68,7 +105,10 @@ describe('a destination that takes events in any order', () => {
   test('dead-letters at once what it refuses for good, and what used up its schedule', async () => {
     free.deliver = async (batch) => {
       const [item] = batch.items;
-      const error = item?.event.event_name === 'bad' ? new PermanentError('No.', { code: 'HTTP_400' }) : new RetryableError('Later.', { code: 'HTTP_500' });
+      const error =
+        item?.event.event_name === 'bad'
+          ? new PermanentError('No.', { code: 'HTTP_400' })
+          : new RetryableError('Later.', { code: 'HTTP_500' });
       return all(batch, item?.event.event_name === 'good' ? delivered() : failed(error));
     };
     const { destination } = await harness.connect('free');
@@ -76,8 +116,18 @@ describe('a destination that takes events in any order', () => {
     expect(await harness.settled(destination, 20_000)).toMatchObject({ accepted: 3, delivered: 1, dead: 2 });
     const rows = await harness.rows();
     expect(rows).toHaveLength(2);
-    expect(rows.find(({ event_id }) => event_id === bad)).toMatchObject({ state: 'dead', stage: 'delivery', error_code: 'HTTP_400', attempts: 1 });
-    expect(rows.find(({ event_id }) => event_id === late)).toMatchObject({ state: 'dead', stage: 'delivery', error_code: 'HTTP_500', attempts: 4 });
+    expect(rows.find(({ event_id }) => event_id === bad)).toMatchObject({
+      state: 'dead',
+      stage: 'delivery',
+      error_code: 'HTTP_400',
+      attempts: 1,
+    });
+    expect(rows.find(({ event_id }) => event_id === late)).toMatchObject({
+      state: 'dead',
+      stage: 'delivery',
+      error_code: 'HTTP_500',
+      attempts: 4,
+    });
     await harness.database.db.deleteFrom('deliveries').execute();
     await harness.setDestination(destination, { enabled: false });
   });
@@ -91,18 +141,31 @@ describe('a destination that takes events in any order', () => {
     const [forgotten, thrown] = await harness.accept([{ event_name: 'forgotten' }, { event_name: 'thrown' }]);
     expect(await harness.settled(destination, 20_000)).toMatchObject({ accepted: 2, dead: 1, parked: 1 });
     const rows = await harness.rows();
-    expect(rows.find(({ event_id }) => event_id === forgotten)).toMatchObject({ state: 'dead', error_code: 'PLUGIN_MISSING_OUTCOME', attempts: 1 });
-    expect(rows.find(({ event_id }) => event_id === thrown)).toMatchObject({ state: 'parked', error_code: 'PLUGIN_THREW', attempts: 3 });
+    expect(rows.find(({ event_id }) => event_id === forgotten)).toMatchObject({
+      state: 'dead',
+      error_code: 'PLUGIN_MISSING_OUTCOME',
+      attempts: 1,
+    });
+    expect(rows.find(({ event_id }) => event_id === thrown)).toMatchObject({
+      state: 'parked',
+      error_code: 'PLUGIN_THREW',
+      attempts: 3,
+    });
     await harness.database.db.deleteFrom('deliveries').execute();
     await harness.setDestination(destination, { enabled: false });
   });
 
   test('that is configured wrongly is paused and keeps its events; a change of its configuration resumes it at once', async () => {
-    free.deliver = async (batch) => all(batch, failed(new ConfigError('The endpoint answered 401: check its credentials.', { code: 'HTTP_401' })));
+    free.deliver = async (batch) =>
+      all(batch, failed(new ConfigError('The endpoint answered 401: check its credentials.', { code: 'HTTP_401' })));
     const { destination } = await harness.connect('free');
     await harness.accept(someEvents(300));
     await eventually(async () => harness.engine.status(destination).state === 'paused');
-    expect(harness.engine.status(destination)).toMatchObject({ state: 'paused', code: 'HTTP_401', reason: expect.stringContaining('credentials') });
+    expect(harness.engine.status(destination)).toMatchObject({
+      state: 'paused',
+      code: 'HTTP_401',
+      reason: expect.stringContaining('credentials'),
+    });
     const paused = await harness.account(destination);
     expect(paused).toMatchObject({ accepted: 300, delivered: 0, waiting: 300, dead: 0, parked: 0 });
     free.deliver = plain.deliver;
@@ -157,7 +220,10 @@ describe('a cursor beyond the end of the log', () => {
     await harness.accept(someEvents(10));
     await harness.settled(destination);
     await harness.stop();
-    await harness.database.db.updateTable('cursors').set(({ eb }) => ({ next_offset: eb('next_offset', '+', 1_000) })).execute();
+    await harness.database.db
+      .updateTable('cursors')
+      .set(({ eb }) => ({ next_offset: eb('next_offset', '+', 1_000) }))
+      .execute();
     await harness.start();
     const seen: string[] = [];
     free.deliver = async (batch) => {
@@ -188,7 +254,14 @@ describe('a destination that keeps order per key', () => {
       return all(batch, delivered());
     };
     const { destination } = await harness.connect('keyed');
-    for (let from = 0; from < 300; from += 50) await harness.accept(Array.from({ length: 50 }, (_, index) => ({ event_name: 'e', user_id: `u${(from + index) % 4}`, metadata: { n: from + index } })));
+    for (let from = 0; from < 300; from += 50)
+      await harness.accept(
+        Array.from({ length: 50 }, (_, index) => ({
+          event_name: 'e',
+          user_id: `u${(from + index) % 4}`,
+          metadata: { n: from + index },
+        })),
+      );
     expect(await harness.settled(destination, 40_000)).toMatchObject({ accepted: 300, delivered: 300 });
     expect(failedOnce.size).toBeGreaterThan(30);
     for (const numbers of arrived.values()) expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
@@ -207,7 +280,9 @@ describe('a store', () => {
       expect(busy.has(position.partition)).toBe(false);
       busy.add(position.partition);
       expect(position.first).toBeGreaterThan(ends.get(position.partition) ?? -1);
-      expect(batch.items.map(({ offset }) => offset)).toEqual(batch.items.map(({ offset }) => offset).toSorted((a, b) => a - b));
+      expect(batch.items.map(({ offset }) => offset)).toEqual(
+        batch.items.map(({ offset }) => offset).toSorted((a, b) => a - b),
+      );
       await new Promise((resolve) => setImmediate(resolve));
       ends.set(position.partition, position.last);
       busy.delete(position.partition);
@@ -245,13 +320,18 @@ describe('a store', () => {
   test('that throws a bug for one event parks that event alone; its neighbours are stored', async () => {
     const stored = new Set<string>();
     const poison: Deliver = async (batch) => {
-      if (batch.items.some(({ event }) => event.event_name === 'poison')) throw new RangeError('Maximum call stack size exceeded');
+      if (batch.items.some(({ event }) => event.event_name === 'poison'))
+        throw new RangeError('Maximum call stack size exceeded');
       for (const { id } of batch.items) stored.add(id);
       return all(batch, delivered());
     };
     store.deliver = poison;
     const { destination } = await harness.connect('store');
-    const ids = await harness.accept([...someEvents(9, { user_id: 'same' }), { event_name: 'poison', user_id: 'same' }, ...someEvents(9, { user_id: 'same' })]);
+    const ids = await harness.accept([
+      ...someEvents(9, { user_id: 'same' }),
+      { event_name: 'poison', user_id: 'same' },
+      ...someEvents(9, { user_id: 'same' }),
+    ]);
     expect(await harness.settled(destination, 20_000)).toMatchObject({ accepted: 19, delivered: 18, parked: 1 });
     expect(stored).toEqual(new Set(ids.filter((_, index) => index !== 9)));
     await harness.database.db.deleteFrom('deliveries').execute();
@@ -259,24 +339,60 @@ describe('a store', () => {
   }, 30_000);
 });
 
+describe('a destination that hangs', () => {
+  test('is disabled at once, and goes on where it stood when it is enabled', async () => {
+    const seen: string[] = [];
+    let release: () => void = () => undefined;
+    const hanging = new Promise<void>((resolve) => (release = resolve));
+    free.deliver = async (batch) => {
+      await hanging;
+      seen.push(...batch.items.map(({ id }) => id));
+      return all(batch, delivered());
+    };
+    const { destination } = await harness.connect('free');
+    const ids = await harness.accept(someEvents(100));
+    await eventually(async () =>
+      [...harness.engine.lags()].some(({ destination: id, lag }) => id === destination && lag < 100),
+    );
+    await harness.setDestination(destination, { enabled: false });
+    expect(harness.engine.status(destination)).toEqual({ state: 'disabled' });
+    const enabled = harness.setDestination(destination, { enabled: true });
+    release();
+    await enabled;
+    expect(await harness.settled(destination)).toMatchObject({ accepted: 100, delivered: 100 });
+    expect(seen.toSorted()).toEqual([...ids].toSorted());
+    await harness.setDestination(destination, { enabled: false });
+  }, 20_000);
+});
+
 describe('the accounts', () => {
   test('count what is filtered by its reason', async () => {
     const { destination } = await harness.connect('free', [{ type: 'test' }]);
     await harness.accept([{ event_name: 'drop' }, { event_name: 'drop' }, { event_name: 'keep' }]);
-    expect(await harness.settled(destination)).toMatchObject({ accepted: 3, delivered: 1, filtered: 2 });
-    expect(await harness.database.db.selectFrom('filtered_by').select(['reason', 'count']).execute()).toEqual([{ reason: 't0: not wanted', count: 2 }]);
+    expect(await harness.settled(destination)).toMatchObject({
+      accepted: 3,
+      delivered: 1,
+      filtered: 2,
+      filtered_by: { 't0: not wanted': 2 },
+    });
     await harness.setDestination(destination, { enabled: false });
   });
 
   test('count an event of several outputs as delivered when all of them are', async () => {
     let refuse = true;
-    transformed.apply = (name) => emit({ event_name: `${name}-1` }, { event_name: `${name}-2` }, { event_name: `${name}-3` });
+    transformed.apply = (name) =>
+      emit({ event_name: `${name}-1` }, { event_name: `${name}-2` }, { event_name: `${name}-3` });
     const ids = new Map<string, Set<string>>();
     free.deliver = async (batch) => {
       const [item] = batch.items;
       if (item === undefined) return new Map();
       ids.set(item.event.event_name, (ids.get(item.event.event_name) ?? new Set()).add(item.id));
-      return all(batch, refuse && item.event.event_name.endsWith('-2') ? failed(new RetryableError('Later.', { code: 'HTTP_503' })) : delivered());
+      return all(
+        batch,
+        refuse && item.event.event_name.endsWith('-2')
+          ? failed(new RetryableError('Later.', { code: 'HTTP_503' }))
+          : delivered(),
+      );
     };
     const { destination } = await harness.connect('free', [{ type: 'test' }]);
     await harness.accept([{ event_name: 'many' }]);

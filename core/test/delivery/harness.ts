@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { DestinationDefinition, SourceDefinition, TransformDefinition } from '@switchyard/plugin-sdk';
-import { defineDestination, delivered, Type, type DeliveryBatch, type DeliveryOutcomes, type DestinationCapabilities } from '@switchyard/plugin-sdk';
+import {
+  defineDestination,
+  delivered,
+  Type,
+  type DeliveryBatch,
+  type DeliveryOutcomes,
+  type DestinationCapabilities,
+} from '@switchyard/plugin-sdk';
 import { migrateToLatest } from '@switchyard/migrations';
 import { DeliveryEngine } from '../../src/delivery/delivery-engine.ts';
 import type { SubscriptionAccount } from '../../src/engine.ts';
@@ -24,7 +31,10 @@ type AnyDefinition = DestinationDefinition<never> | TransformDefinition<never> |
 export type Deliver = (batch: DeliveryBatch, signal: AbortSignal) => Promise<DeliveryOutcomes>;
 
 /** A destination that does what its test says. `deliver` may be replaced while it runs. */
-export function aDestination(type: string, capabilities: Partial<DestinationCapabilities> = {}): DestinationDefinition<never> & { deliver: Deliver } {
+export function aDestination(
+  type: string,
+  capabilities: Partial<DestinationCapabilities> = {},
+): DestinationDefinition<never> & { deliver: Deliver } {
   const definition: DestinationDefinition<never> & { deliver: Deliver } = {
     ...defineDestination<never>({
       type,
@@ -35,9 +45,13 @@ export function aDestination(type: string, capabilities: Partial<DestinationCapa
       configVersion: 1,
       examples: [{ title: 'The only one', config: {} as never }],
       capabilities: { batch: { maxEvents: 1 }, concurrency: 10, ordering: 'none', ...capabilities },
-      create: () => ({ deliver: (batch, signal) => definition.deliver(batch, signal), check: () => Promise.resolve({ ok: true, message: 'It is there.' }) }),
+      create: () => ({
+        deliver: (batch, signal) => definition.deliver(batch, signal),
+        check: () => Promise.resolve({ ok: true, message: 'It is there.' }),
+      }),
     }),
-    deliver: (batch: DeliveryBatch): Promise<DeliveryOutcomes> => Promise.resolve(new Map(batch.items.map(({ id }) => [id, delivered()]))),
+    deliver: (batch: DeliveryBatch): Promise<DeliveryOutcomes> =>
+      Promise.resolve(new Map(batch.items.map(({ id }) => [id, delivered()]))),
   };
   return definition;
 }
@@ -58,13 +72,27 @@ export class Harness {
     readonly schedule: readonly number[],
   ) {}
 
-  static async open(plugins: readonly AnyDefinition[], schedule: readonly number[] = [20, 20, 20], databaseUrl?: string): Promise<Harness> {
+  static async open(
+    plugins: readonly AnyDefinition[],
+    schedule: readonly number[] = [20, 20, 20],
+    databaseUrl?: string,
+  ): Promise<Harness> {
     const folder = await aFolder();
     const database = await openDatabase({ databaseUrl, dataDir: folder.path, logger: createLogger('silent') });
     await migrateToLatest(database.db);
     const harness = new Harness(folder, database, plugins, schedule);
     await database.db.insertInto('projects').values({ id: harness.project, name: 'test', partitions: 2 }).execute();
-    await database.db.insertInto('sources').values({ id: harness.source, project_id: harness.project, name: 'in', type: 'test', config: '{}', enabled: true }).execute();
+    await database.db
+      .insertInto('sources')
+      .values({
+        id: harness.source,
+        project_id: harness.project,
+        name: 'in',
+        type: 'test',
+        config: '{}',
+        enabled: true,
+      })
+      .execute();
     await harness.start();
     return harness;
   }
@@ -77,9 +105,24 @@ export class Harness {
     const http = createHttpClient({ allow: [] });
     const configs = new PluginConfigs(new SecretBox(Buffer.alloc(32, 1)), () => null);
     const contexts = new PluginContexts(logger, this.metrics, http.client, this.database.db);
-    const registry = new PluginRegistry(this.plugins.map((definition) => ({ packageName: `test-${definition.type}`, version: '1.0.0', directory: '', definition: definition as never })));
+    const registry = new PluginRegistry(
+      this.plugins.map((definition) => ({
+        packageName: `test-${definition.type}`,
+        version: '1.0.0',
+        directory: '',
+        definition: definition as never,
+      })),
+    );
     const host = new PluginHost(configs, contexts, logger, this.metrics);
-    this.engine = new DeliveryEngine({ db: this.database.db, log: this.log, host, registry, metrics: this.metrics, logger, schedule: this.schedule });
+    this.engine = new DeliveryEngine({
+      db: this.database.db,
+      log: this.log,
+      host,
+      registry,
+      metrics: this.metrics,
+      logger,
+      schedule: this.schedule,
+    });
     await this.engine.start();
   }
 
@@ -97,33 +140,62 @@ export class Harness {
 
   async destination(type: string): Promise<string> {
     const id = randomUUID();
-    await this.database.db.insertInto('destinations').values({ id, project_id: this.project, name: id, type, config: '{}', enabled: true }).execute();
+    await this.database.db
+      .insertInto('destinations')
+      .values({ id, project_id: this.project, name: id, type, config: '{}', enabled: true })
+      .execute();
     return id;
   }
 
   /** Publishes a pipeline from the source through `transforms` to a new destination. */
-  async connect(type: string, transforms: readonly { readonly type: string; readonly config?: object }[] = []): Promise<{ readonly destination: string; readonly pipeline: string }> {
+  async connect(
+    type: string,
+    transforms: readonly { readonly type: string; readonly config?: object }[] = [],
+  ): Promise<{ readonly destination: string; readonly pipeline: string }> {
     const destination = await this.destination(type);
-    const steps = transforms.map(({ type: transform, config }, index) => ({ id: `t${index}`, kind: 'transform' as const, type: transform, config: { ...config } }));
-    const nodes = [{ id: 'in', kind: 'source' as const, source: this.source }, ...steps, { id: 'out', kind: 'destination' as const, destination }];
+    const steps = transforms.map(({ type: transform, config }, index) => ({
+      id: `t${index}`,
+      kind: 'transform' as const,
+      type: transform,
+      config: { ...config },
+    }));
+    const nodes = [
+      { id: 'in', kind: 'source' as const, source: this.source },
+      ...steps,
+      { id: 'out', kind: 'destination' as const, destination },
+    ];
     const edges = nodes.slice(1).map(({ id }, index): [string, string] => [nodes[index]?.id ?? '', id]);
     const pipeline = randomUUID();
-    await this.database.db.insertInto('pipelines').values({ id: pipeline, project_id: this.project, name: pipeline, draft: '{}', published_version: null }).execute();
+    await this.database.db
+      .insertInto('pipelines')
+      .values({ id: pipeline, project_id: this.project, name: pipeline, draft: '{}', published_version: null })
+      .execute();
     await this.publish(pipeline, { nodes, edges });
     return { destination, pipeline };
   }
 
   async publish(pipeline: string, definition: PipelineDefinition): Promise<void> {
     const { db } = this.database;
-    const row = await db.selectFrom('pipelines').select('published_version').where('id', '=', pipeline).executeTakeFirstOrThrow();
+    const row = await db
+      .selectFrom('pipelines')
+      .select('published_version')
+      .where('id', '=', pipeline)
+      .executeTakeFirstOrThrow();
     const version = (row.published_version ?? 0) + 1;
-    await db.insertInto('pipeline_versions').values({ pipeline_id: pipeline, version, definition: JSON.stringify(definition), published_by: null }).execute();
+    await db
+      .insertInto('pipeline_versions')
+      .values({ pipeline_id: pipeline, version, definition: JSON.stringify(definition), published_by: null })
+      .execute();
     await db.updateTable('pipelines').set({ published_version: version }).where('id', '=', pipeline).execute();
     await this.engine.reload(this.project);
   }
 
   async setDestination(id: string, change: { readonly enabled?: boolean }): Promise<void> {
-    await this.database.db.updateTable('destinations').set({ ...change, updated_at: new Date() }).where('id', '=', id).execute();
+    await this.database.db
+      .updateTable('destinations')
+      .set({ ...change, updated_at: new Date() })
+      .where('id', '=', id)
+      .execute();
     await this.engine.reload(this.project);
   }
 
@@ -140,7 +212,8 @@ export class Harness {
     if (found === undefined) throw new Error('The destination has no living subscription.');
     const { accepted, delivered: arrived, waiting, filtered, dead, parked } = found;
     // Conservation holds whenever anybody looks.
-    if (arrived + waiting + filtered + dead + parked !== accepted) throw new Error(`The account does not add up: ${JSON.stringify(found)}`);
+    if (arrived + waiting + filtered + dead + parked !== accepted)
+      throw new Error(`The account does not add up: ${JSON.stringify(found)}`);
     return found;
   }
 
@@ -157,6 +230,11 @@ export class Harness {
   }
 
   attempts(event: string) {
-    return this.database.db.selectFrom('attempts').selectAll().where('event_id', '=', event).orderBy('attempt').execute();
+    return this.database.db
+      .selectFrom('attempts')
+      .selectAll()
+      .where('event_id', '=', event)
+      .orderBy('attempt')
+      .execute();
   }
 }

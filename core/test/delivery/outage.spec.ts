@@ -39,7 +39,9 @@ describe('while PostgreSQL is away', () => {
     await harness.accept(Array.from({ length: 50 }, (_, index) => ({ event_name: `before${index}` })));
     await harness.settled(id);
     await setAway(true);
-    const during = await harness.accept(Array.from({ length: 2_000 }, (_, index) => ({ event_name: `during${index}` })));
+    const during = await harness.accept(
+      Array.from({ length: 2_000 }, (_, index) => ({ event_name: `during${index}` })),
+    );
     expect(during.every((one) => one !== '')).toBe(true);
     // What may be under way fills up, then reading stops: the rest stays in the log.
     const underWay = await eventually(async () => seen.length > 50 && seen.length);

@@ -7,7 +7,10 @@ export class Api {
   ) {}
 
   static async login(address: string, email: string, password: string): Promise<Api> {
-    const { access_token } = await call<{ access_token: string }>(`${address}/api/v1/auth/login`, 'POST', undefined, { email, password });
+    const { access_token } = await call<{ access_token: string }>(`${address}/api/v1/auth/login`, 'POST', undefined, {
+      email,
+      password,
+    });
     const { items } = await call<{ items: { id: string }[] }>(`${address}/api/v1/projects`, 'GET', access_token);
     const [project] = items;
     if (project === undefined) throw new Error('There is no project.');
@@ -34,13 +37,24 @@ export class Api {
   }
 
   /** Makes a destination, and a published pipeline from the default source through `transforms` to it. */
-  async connect(type: string, config: object, transforms: readonly { readonly type: string; readonly config: object }[] = []): Promise<{ readonly destination: string; readonly pipeline: string }> {
+  async connect(
+    type: string,
+    config: object,
+    transforms: readonly { readonly type: string; readonly config: object }[] = [],
+  ): Promise<{ readonly destination: string; readonly pipeline: string }> {
     const name = `${type}-${Math.random().toString(36).slice(2)}`;
     const { id: destination } = await this.send<{ id: string }>('POST', 'destinations', { name, type, config });
     const steps = transforms.map((transform, index) => ({ id: `step-${index}`, kind: 'transform', ...transform }));
-    const nodes = [{ id: 'in', kind: 'source', source: await this.source() }, ...steps, { id: 'out', kind: 'destination', destination }];
+    const nodes = [
+      { id: 'in', kind: 'source', source: await this.source() },
+      ...steps,
+      { id: 'out', kind: 'destination', destination },
+    ];
     const edges = nodes.slice(1).map(({ id }, index) => [nodes[index]?.id ?? '', id]);
-    const { id: pipeline } = await this.send<{ id: string }>('POST', 'pipelines', { name, definition: { nodes, edges } });
+    const { id: pipeline } = await this.send<{ id: string }>('POST', 'pipelines', {
+      name,
+      definition: { nodes, edges },
+    });
     await this.send('POST', `pipelines/${pipeline}/publish`);
     return { destination, pipeline };
   }
@@ -50,7 +64,10 @@ export class Api {
 export async function call<Answer>(url: string, method: string, token?: string, body?: unknown): Promise<Answer> {
   const response = await fetch(url, {
     method,
-    headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    headers: {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
     ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
   });
   const text = await response.text();

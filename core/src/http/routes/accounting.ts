@@ -28,12 +28,15 @@ export function accountingRoutes(app: Scope, plane: ControlPlane): void {
                   delivered: Count,
                   waiting: Count,
                   filtered: Count,
+                  filtered_by: Type.Record(Type.String(), Count, {
+                    description: 'Of `filtered`: how many by which node and reason.',
+                  }),
                   dead: Count,
                   parked: Count,
                 },
                 {
                   description:
-                    'Since this pipeline began to deliver to this destination. `accepted` is the sum of the others.',
+                    'Since this pipeline began to deliver to this destination. `accepted` is the sum of delivered, waiting, filtered, dead and parked.',
                 },
               ),
             ),

@@ -25,7 +25,11 @@ export const CHORES: readonly Chore[] = [
  * Does for the embedded database what PostgreSQL's autovacuum does for itself: it has no background processes. Each statement takes milliseconds, and the
  * one session is free between them. Returns what ends it.
  */
-export function keepHouse(db: Kysely<Database>, logger: Logger, chores: readonly Chore[] = CHORES): () => Promise<void> {
+export function keepHouse(
+  db: Kysely<Database>,
+  logger: Logger,
+  chores: readonly Chore[] = CHORES,
+): () => Promise<void> {
   let working = Promise.resolve();
   let stopped = false;
   const run = async (statements: readonly string[]): Promise<void> => {
