@@ -84,7 +84,6 @@ export class RunningSource {
         status: this.waiting,
       });
       await sleep(delayMs, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) return;
       this.waiting = null;
     }
   }

@@ -252,7 +252,17 @@ describe('a pull source', () => {
       const before = performance.now();
       await pulling.pulls.stop();
       expect(performance.now() - before).toBeLessThan(1_000);
-      await pulling.pulls.reload(pulling.project);
+      await pulling.change(id, { config: { name: 'too late' } });
+      expect(seen.runs).toBe(1);
+    });
+
+    test('and does not begin any more, when the process stops during a change', async () => {
+      const { seen } = await running([idle]);
+      await eventually(async () => seen.runs === 1);
+      const late = await pulling.source('poll');
+      const changing = pulling.pulls.reload(pulling.project);
+      await Promise.all([pulling.pulls.stop(), changing]);
+      expect(pulling.pulls.status(late)).toBeNull();
       expect(seen.runs).toBe(1);
     });
 

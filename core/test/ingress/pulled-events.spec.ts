@@ -75,6 +75,8 @@ describe('events that a source pulls', () => {
     expect(numbers()).toEqual([1, 2, 3, 4, 5]);
     await eventually(async () => upstream.acknowledged === 5 && upstream.waiting === 1);
     expect((await api.get<Shown>(`sources/${source}`)).status).toEqual({ state: 'running' });
+    // The one that the project came with is called, and does not run.
+    expect((await api.get<Shown>(`sources/${await api.source()}`)).status).toBeUndefined();
     const metrics = await (await fetch(`${router.address}/metrics`)).text();
     expect(metrics).toContain('switchyard_ingested_events_total{source_type="poll",result="accepted"} 5');
   });
