@@ -23,7 +23,9 @@ export interface SourceRequest {
   readonly route: string;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly query: Readonly<Record<string, string | undefined>>;
-  /** The parsed JSON body; undefined when there was none. */
+  /**
+   * The parsed JSON body; undefined when there was none. It must not be changed: a draft that is a part of it is stored as it is, without a copy.
+   */
   readonly body: Json | undefined;
   readonly ip: string;
 }

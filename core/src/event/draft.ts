@@ -33,13 +33,13 @@ const wholly = (message: string): DraftProblem => ({ field: '', message });
 
 /**
  * Checks what a source or a transform made, and copies it: nothing that the plugin still holds gets into the event. Written by hand: it stands before every
- * 202, and its messages are for people. `known` holds parts that were copied before.
+ * 202, and its messages are for people. `known` holds what needs no copy: a whole draft that core parsed itself, or parts that were copied before.
  */
 export function checkDraft(made: unknown, known?: ReadonlySet<unknown>): CheckedDraft | DraftProblem {
   let draft: JsonObject;
   try {
     if (!isObject(made)) return wholly('An event is a JSON object.');
-    draft = storableCopy(made, known);
+    draft = known?.has(made) === true ? made : storableCopy(made, known);
   } catch (error) {
     return wholly(error instanceof NotStorable ? `${error.message}.` : 'It throws when it is read.');
   }

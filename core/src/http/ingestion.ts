@@ -22,11 +22,15 @@ interface Acceptor {
     origin: { readonly id: string; readonly type: string; readonly project: string; readonly partitions: number },
     drafts: readonly unknown[],
     sender: { readonly ip: string | null; readonly userAgent: string | null },
+    parsed: ReadonlySet<unknown>,
   ): Promise<readonly DraftResult[]>;
 }
 
 interface IngestionMetrics {
-  readonly ingestedEvents: { inc(labels: { source_type: string; result: string }, by?: number): void };
+  readonly ingestedEvents: {
+    inc(labels: { source_type: string; result: string }, by?: number): void;
+    labels(labels: { source_type: string; result: string }): { inc(by: number): void };
+  };
   readonly refusedRequests: { inc(labels: { source_type: string; code: string }): void };
   readonly ingestDuration: { labels(labels: { source_type: string }): { observe(seconds: number): void } };
 }
@@ -98,13 +102,16 @@ function forgiveContentType(request: FastifyRequest, _reply: FastifyReply, done:
 
 class Endpoint {
   private readonly duration: { observe(seconds: number): void };
+  private readonly accepted: { inc(by: number): void };
 
   constructor(
     private readonly ingestion: Ingestion,
     private readonly definition: SourceDefinition<unknown>,
     private readonly route: SourceRoute,
   ) {
-    this.duration = ingestion.metrics.ingestDuration.labels({ source_type: definition.type });
+    const source_type = definition.type;
+    this.duration = ingestion.metrics.ingestDuration.labels({ source_type });
+    this.accepted = ingestion.metrics.ingestedEvents.labels({ source_type, result: 'accepted' });
   }
 
   async serve(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -128,7 +135,7 @@ class Endpoint {
     grant ??= await this.open(definition.credential(whole));
     const opening = ingestion.sources.get(definition, grant);
     const source = opening instanceof Promise ? await opening : opening;
-    const answer = await this.take(source.receive(whole), source, grant, ip, headers['user-agent']);
+    const answer = await this.take(source.receive(whole), source, grant, ip, whole);
     this.duration.observe((performance.now() - startedAt) / 1000);
     return send(reply, answer);
   }
@@ -169,7 +176,7 @@ class Endpoint {
     from: OpenSource,
     grant: KeyGrant,
     ip: string | null,
-    userAgent: string | undefined,
+    request: SourceRequest,
   ): Promise<SourceReply> {
     switch (receipt.action) {
       case 'challenge':
@@ -181,10 +188,8 @@ class Endpoint {
         const results = await this.ingestion.ingress.accept(
           { id: source.id, type: source.type, project, partitions },
           receipt.drafts,
-          {
-            ip,
-            userAgent: userAgent?.slice(0, 1000) ?? null,
-          },
+          { ip, userAgent: request.headers['user-agent']?.slice(0, 1000) ?? null },
+          objectsOf(request.body),
         );
         this.count(results);
         return from.reply(() => receipt.reply(results));
@@ -193,15 +198,23 @@ class Endpoint {
   }
 
   private count(results: readonly DraftResult[]): void {
-    const { ingestedEvents } = this.ingestion.metrics;
-    const source_type = this.definition.type;
     let accepted = 0;
     for (const result of results) {
       if (result.ok) accepted += 1;
-      else ingestedEvents.inc({ source_type, result: result.error.code });
+      else this.ingestion.metrics.ingestedEvents.inc({ source_type: this.definition.type, result: result.error.code });
     }
-    if (accepted > 0) ingestedEvents.inc({ source_type, result: 'accepted' }, accepted);
+    if (accepted > 0) this.accepted.inc(accepted);
   }
+}
+
+/** The objects of a body that may be drafts: the body itself, and the members of the lists in it. */
+function objectsOf(body: Json | undefined): ReadonlySet<unknown> {
+  if (Array.isArray(body)) return new Set<unknown>(body);
+  const objects = new Set<unknown>([body]);
+  if (typeof body === 'object' && body !== null) {
+    for (const value of Object.values(body)) if (Array.isArray(value)) for (const member of value) objects.add(member);
+  }
+  return objects;
 }
 
 function send(reply: FastifyReply, { status, headers, body }: SourceReply): FastifyReply {

@@ -43,8 +43,16 @@ export class Ingress {
   /**
    * Resolves once every valid draft is on stable storage, with one result a draft, in their order. An invalid draft is refused by itself; its
    * neighbours are stored. Rejects with `BATCH_TOO_LARGE`, `OVERLOADED` or `LOG_UNAVAILABLE`; then no draft of the call is acknowledged.
+   *
+   * `parsed` holds objects that `readBody` made: it has looked at all that a copy would look at, and nobody changes them (`SourceRequest.body`), so a draft that is
+   * one of them is taken as it is.
    */
-  async accept(origin: Origin, drafts: readonly unknown[], sender: Sender): Promise<readonly DraftResult[]> {
+  async accept(
+    origin: Origin,
+    drafts: readonly unknown[],
+    sender: Sender,
+    parsed?: ReadonlySet<unknown>,
+  ): Promise<readonly DraftResult[]> {
     if (drafts.length > this.limits.maxBatch) {
       throw new SwitchyardError(
         'BATCH_TOO_LARGE',
@@ -55,7 +63,7 @@ export class Ingress {
     const seen: EventContext = { ip_address: sender.ip, user_agent: sender.userAgent };
     const byPartition = new Map<number, LogRecord[]>();
     const results = drafts.map((draft): DraftResult => {
-      const checked = checkDraft(draft);
+      const checked = checkDraft(draft, parsed);
       if (isProblem(checked)) return { ok: false, error: { code: 'EVENT_INVALID', message: checked.message } };
       const record = this.record(origin, checked, receivedAt, seen);
       if (record === null) {
@@ -77,6 +85,10 @@ export class Ingress {
     const appends: Promise<void>[] = [];
     for (const [index, records] of byPartition)
       appends.push(this.log.append({ project: origin.project, index }, records));
+    if (appends.length === 1) {
+      await appends[0];
+      return results;
+    }
     // Every append is awaited even when one fails: a rejection that nobody waits for would end the process.
     const settled = await Promise.allSettled(appends);
     for (const outcome of settled) if (outcome.status === 'rejected') throw outcome.reason;
