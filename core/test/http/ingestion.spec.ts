@@ -148,7 +148,9 @@ describe('a request with events', () => {
     await send({ payload: Buffer.alloc(MAX_BODY_BYTES + 1, 0x20) });
     const { body } = await server.app.inject({ url: '/metrics' });
     for (const refused of ['BODY_NOT_JSON', 'KEY_INVALID', 'BODY_TOO_LARGE']) {
-      expect(body).toMatch(new RegExp(`switchyard_ingest_refused_requests_total\\{source_type="http",code="${refused}"\\} [1-9]`));
+      expect(body).toMatch(
+        new RegExp(`switchyard_ingest_refused_requests_total\\{source_type="http",code="${refused}"\\} [1-9]`),
+      );
     }
   });
 

@@ -173,13 +173,32 @@ describe('a configuration on its way', () => {
 });
 
 describe('an address in a configuration', () => {
-  const definition = destinationWith({ config: Type.Object({ url: Type.String({ format: 'uri' }), more: Type.Array(Type.String({ format: 'uri' })) }, { additionalProperties: false }) });
-  const configs = new PluginConfigs(new SecretBox(randomBytes(32)), (url) => (url.includes('169.254.') ? 'The address is private.' : null));
+  const definition = destinationWith({
+    config: Type.Object(
+      { url: Type.String({ format: 'uri' }), more: Type.Array(Type.String({ format: 'uri' })) },
+      { additionalProperties: false },
+    ),
+  });
+  const configs = new PluginConfigs(new SecretBox(randomBytes(32)), (url) =>
+    url.includes('169.254.') ? 'The address is private.' : null,
+  );
 
   test('that may not be reached is refused when it is saved, wherever it stands', () => {
-    expect(() => configs.accept(definition, { url: 'https://example.com/', more: ['https://example.com', 'http://169.254.169.254/'] }, randomUUID())).toThrow(
-      expect.objectContaining({ code: 'CONFIG_INVALID', details: { fields: [{ field: '/more/1', message: 'The address is private' }] } }),
+    expect(() =>
+      configs.accept(
+        definition,
+        { url: 'https://example.com/', more: ['https://example.com', 'http://169.254.169.254/'] },
+        randomUUID(),
+      ),
+    ).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        details: { fields: [{ field: '/more/1', message: 'The address is private' }] },
+      }),
     );
-    expect(configs.accept(definition, { url: 'https://example.com/', more: [] }, randomUUID())).toEqual({ url: 'https://example.com/', more: [] });
+    expect(configs.accept(definition, { url: 'https://example.com/', more: [] }, randomUUID())).toEqual({
+      url: 'https://example.com/',
+      more: [],
+    });
   });
 });

@@ -146,7 +146,11 @@ describe('the host', () => {
   it('makes a secret that does not open the status of the instance', async () => {
     const definition = destinationWith({ config });
     const sealed = configs.accept(definition, { token: 'hunter2' }, identity.id);
-    const instance = host(new PluginConfigs(new SecretBox(randomBytes(32)), () => null)).destination(definition, identity, sealed);
+    const instance = host(new PluginConfigs(new SecretBox(randomBytes(32)), () => null)).destination(
+      definition,
+      identity,
+      sealed,
+    );
     instance.start();
     await new Promise(setImmediate);
     expect(instance.status).toMatchObject({

@@ -13,9 +13,15 @@ describe('the embedded database', () => {
     const { db } = await databases.embedded();
     await migrateToLatest(db);
     const logger = recordingLogger();
-    const stop = keepHouse(db, logger, CHORES.map(({ statements }) => ({ everyMs: 5, statements })));
+    const stop = keepHouse(
+      db,
+      logger,
+      CHORES.map(({ statements }) => ({ everyMs: 5, statements })),
+    );
     const tidied = async (): Promise<boolean> => {
-      const { rows } = await sql<{ relname: string }>`select relname from pg_class where relname in ('cursors', 'events') and reltuples >= 0`.execute(db);
+      const { rows } = await sql<{
+        relname: string;
+      }>`select relname from pg_class where relname in ('cursors', 'events') and reltuples >= 0`.execute(db);
       return rows.length === 2;
     };
     expect(await eventually(tidied)).toBe(true);

@@ -57,7 +57,7 @@ describe('what the function returns', () => {
   it.each(['12345678901234567890', '1234567890.12345678', '-0.12345678901234567890'])(
     'keeps the digits of %s, which a double cannot hold',
     async (digits) => {
-      const { rawJSON } = JSON as unknown as { rawJSON(text: string): null };
+      const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => null };
       const event = { ...anEvent('e'), metadata: { big: rawJSON(digits), small: 1.5 } };
       const outcome = await outcomeOf(
         'export default (event) => { event.metadata.small += 1; return { ...event, event_name: "x" }; }',
