@@ -4,20 +4,18 @@ import type { DestinationStatus, Engine, SubscriptionAccount } from '../engine.t
 import { SwitchyardError } from '../errors.ts';
 import type { EventLog } from '../log/event-log.ts';
 import type { CoreMetrics } from '../observability/metrics.ts';
-import { RunningPipeline } from '../pipeline/running-pipeline.ts';
 import { check } from '../plugin-host/calls.ts';
 import type { PluginHost } from '../plugin-host/host.ts';
 import type { PluginRegistry } from '../plugin-host/registry.ts';
 import type { Database } from '../store/schema.ts';
 import { accountFor } from './accounting.ts';
-import { DeliveryStore, type StoredDestination, type StoredSubscription } from './delivery-store.ts';
-import { countCall, countOutcomes, outcomesOf } from './delivery-metrics.ts';
+import { DeliveryStore } from './delivery-store.ts';
+import { countOutcomes } from './delivery-metrics.ts';
 import { OutcomeRecorder } from './outcome-recorder.ts';
-import type { PumpDeps } from './pump.ts';
 import { Retries } from './retries.ts';
-import { RunningDestination } from './running-destination.ts';
-import { RunningSubscription } from './running-subscription.ts';
-import { Subscription, type RunningPlan } from './subscription.ts';
+import type { RunningDestination } from './running-destination.ts';
+import { RunningProject, type RunningParts } from './running-project.ts';
+import type { Subscription } from './subscription.ts';
 
 export interface DeliveryEngineDeps {
   readonly db: Kysely<Database>;
@@ -35,27 +33,11 @@ const TRIM_EVERY_MS = 60_000;
 /** What every destination has passed stays in the log this long: it is what makes a client's repeat harmless. */
 const KEEP_MS = 72 * 3_600_000;
 
-/** What runs of one project. */
-interface RunningProject {
-  partitions: number;
-  /** Also those that are disabled or idle: what `status` knows. */
-  stored: ReadonlyMap<string, StoredDestination>;
-  readonly destinations: Map<string, RunningDestination>;
-  readonly pipelines: Map<string, RunningPipeline>;
-  readonly subscriptions: Map<string, RunningSubscription>;
-  /** Those that were told to end and still finish what is under way. */
-  readonly ending: Map<string, Promise<void>>;
-  /** Changes of one project happen one after the other. */
-  change: Promise<void>;
-}
-
-/**
- * Keeps what runs in line with what is stored: destinations, published versions, and a subscription for each destination of each of them.
- */
+/** The part that moves events: the projects that run, the retries, and the trimming of the log. */
 export class DeliveryEngine implements Engine {
   private readonly projects = new Map<string, RunningProject>();
   private readonly store: DeliveryStore;
-  private readonly recorder: OutcomeRecorder;
+  private readonly parts: RunningParts;
   private readonly retries: Retries;
   private readonly stopping = new AbortController();
   private readonly cut = new AbortController();
@@ -64,11 +46,25 @@ export class DeliveryEngine implements Engine {
   constructor(private readonly deps: DeliveryEngineDeps) {
     const { db, log, logger, metrics, schedule } = deps;
     this.store = new DeliveryStore(db, log, logger);
-    this.recorder = new OutcomeRecorder(db, logger, this.cut.signal);
+    const recorder = new OutcomeRecorder(db, logger, this.cut.signal);
+    const { host, registry } = deps;
+    const wakeRetries = (): void => this.retries.wake();
+    this.parts = {
+      log,
+      store: this.store,
+      recorder,
+      host,
+      registry,
+      metrics,
+      logger,
+      schedule,
+      cut: this.cut.signal,
+      wakeRetries,
+    };
     this.retries = new Retries(
       {
         db,
-        recorder: this.recorder,
+        recorder,
         logger,
         schedule,
         subscriptions: () => this.subscriptions(),
@@ -93,146 +89,8 @@ export class DeliveryEngine implements Engine {
   reload(project: string): Promise<void> {
     if (this.stopping.signal.aborted) return Promise.resolve();
     let running = this.projects.get(project);
-    if (running === undefined) {
-      running = {
-        partitions: 0,
-        stored: new Map(),
-        destinations: new Map(),
-        pipelines: new Map(),
-        subscriptions: new Map(),
-        ending: new Map(),
-        change: Promise.resolve(),
-      };
-      this.projects.set(project, running);
-    }
-    const target = running;
-    const change = target.change.then(() => this.fit(project, target));
-    target.change = change.catch(() => undefined);
-    return change;
-  }
-
-  private async fit(project: string, running: RunningProject): Promise<void> {
-    const state = await this.store.sync(project);
-    running.partitions = state.partitions;
-    running.stored = new Map(state.destinations.map((stored) => [stored.id, stored]));
-    const wanted = state.subscriptions.filter(({ key }) => running.stored.get(key.destination)?.enabled === true);
-    const ids = new Set(wanted.map(({ key }) => key.id));
-    for (const [id, subscription] of running.subscriptions)
-      if (!ids.has(id)) this.endSubscription(running, id, subscription);
-    this.fitDestinations(project, running, wanted);
-    const before = new Set(running.pipelines.values());
-    for (const subscription of wanted) await this.fitSubscription(project, running, subscription);
-    const needed = new Set(wanted.map(({ version }) => versionKey(version)));
-    for (const [key, pipeline] of running.pipelines) {
-      if (needed.has(key) || !before.has(pipeline)) continue;
-      running.pipelines.delete(key);
-      void pipeline.close();
-    }
-  }
-
-  private fitDestinations(project: string, running: RunningProject, wanted: readonly StoredSubscription[]): void {
-    const needed = new Set(wanted.map(({ key }) => key.destination));
-    // A destination that keeps events is asked for them also while no pipeline feeds it.
-    for (const { id, enabled } of running.stored.values()) if (enabled) needed.add(id);
-    for (const [id, destination] of running.destinations) {
-      if (needed.has(id)) continue;
-      running.destinations.delete(id);
-      void destination.close();
-      this.deps.metrics.forgetInstance(id);
-    }
-    for (const id of needed) {
-      const stored = running.stored.get(id);
-      if (stored === undefined) continue;
-      const current = running.destinations.get(id);
-      const revision = stored.updatedAt.getTime();
-      if (current?.revision === revision) continue;
-      const plugin = this.deps.registry.find('destination', stored.type);
-      if (plugin === undefined) {
-        this.deps.logger.error(
-          `The destination "${stored.name}" needs the plugin "${stored.type}", which is not installed: its events wait in the log. Install the plugin and restart.`,
-          { project, destination: id },
-        );
-        continue;
-      }
-      const instance = this.deps.host.destination(plugin.definition, { project, id, name: stored.name }, stored.config);
-      if (current !== undefined) current.replace(instance, revision);
-      else {
-        const { breakerState } = this.deps.metrics;
-        running.destinations.set(
-          id,
-          new RunningDestination(id, stored.type, plugin.definition.capabilities, instance, revision, (open) => {
-            breakerState.set({ destination: id }, open === null ? 0 : 1);
-            if (open !== null)
-              this.deps.logger.warn(
-                `The destination "${stored.name}" is paused: ${open.reason} Its events wait in the log.`,
-                { project, destination: id, code: open.code, next_attempt_at: new Date(open.until).toISOString() },
-              );
-            else {
-              this.deps.logger.info(`The destination "${stored.name}" takes events again.`, {
-                project,
-                destination: id,
-              });
-              this.retries.wake();
-            }
-          }),
-        );
-      }
-    }
-  }
-
-  /** A receiver that hangs holds up its own subscription, not the change that a person is making. */
-  private endSubscription(running: RunningProject, id: string, subscription: RunningSubscription): void {
-    running.subscriptions.delete(id);
-    const ended = subscription.end().finally(() => running.ending.delete(id));
-    running.ending.set(id, ended);
-  }
-
-  private async fitSubscription(project: string, running: RunningProject, stored: StoredSubscription): Promise<void> {
-    const destination = running.destinations.get(stored.key.destination);
-    if (destination === undefined) return;
-    const key = versionKey(stored.version);
-    let pipeline = running.pipelines.get(key);
-    if (pipeline === undefined) {
-      const { host, registry } = this.deps;
-      pipeline = new RunningPipeline(
-        project,
-        stored.version.pipeline,
-        stored.version.version,
-        stored.version.definition,
-        host,
-        registry,
-      );
-      running.pipelines.set(key, pipeline);
-    }
-    const plan = pipeline.plans.find(({ destination: id }) => id === stored.key.destination);
-    if (plan === undefined) return;
-    const runningPlan: RunningPlan = { version: pipeline.version, plan, transforms: pipeline.transforms };
-    const current = running.subscriptions.get(stored.key.id);
-    if (current !== undefined) {
-      current.subscription.running = runningPlan;
-      current.endAt(stored.cursors);
-      return;
-    }
-    const { log, logger, metrics, schedule } = this.deps;
-    const ended = running.ending.get(stored.key.id);
-    await ended;
-    const { cursors, blockedKeys } = ended === undefined ? stored : await this.store.refresh(stored);
-    const subscription = new Subscription(stored.key, destination, runningPlan, (call) =>
-      countCall(metrics, stored.key.destination, destination.type, call),
-    );
-    for (const { key: orderKey, count } of blockedKeys) subscription.blockedKeys.set(orderKey, count);
-    const deps: PumpDeps = {
-      log,
-      recorder: this.recorder,
-      logger,
-      schedule,
-      onProgress: ({ key: { destination: id } }, progress) =>
-        countOutcomes(metrics, id, destination.type, outcomesOf(progress)),
-    };
-    running.subscriptions.set(
-      stored.key.id,
-      new RunningSubscription(subscription, cursors, this.store, deps, this.cut.signal),
-    );
+    if (running === undefined) this.projects.set(project, (running = new RunningProject(project, this.parts)));
+    return running.reload();
   }
 
   private *subscriptions(): Generator<Subscription> {
@@ -245,20 +103,9 @@ export class DeliveryEngine implements Engine {
   }
 
   status(destination: string): DestinationStatus {
-    for (const { stored, destinations, subscriptions } of this.projects.values()) {
-      const found = stored.get(destination);
-      if (found === undefined) continue;
-      if (!found.enabled) return { state: 'disabled' };
-      const running = destinations.get(destination);
-      if (running === undefined)
-        return {
-          state: 'paused',
-          code: 'PLUGIN_UNKNOWN',
-          reason: `The plugin "${found.type}" is not installed.`,
-          next_attempt_at: new Date().toISOString(),
-        };
-      const fed = [...subscriptions.values()].some(({ subscription }) => subscription.key.destination === destination);
-      return fed ? running.status : { state: 'idle', reason: 'No published pipeline delivers to it.' };
+    for (const running of this.projects.values()) {
+      const status = running.status(destination);
+      if (status !== null) return status;
     }
     return { state: 'idle', reason: 'It is not loaded yet.' };
   }
@@ -360,22 +207,9 @@ export class DeliveryEngine implements Engine {
     if (signal.aborted) cut();
     this.stopping.abort(new DOMException('The process stops.', 'AbortError'));
     const projects = [...this.projects.values()];
-    await Promise.all(projects.map(({ change }) => change));
-    await Promise.all(
-      projects.flatMap(({ subscriptions, ending }) => [
-        ...Array.from(subscriptions.values(), (subscription) => subscription.end()),
-        ...ending.values(),
-      ]),
-    );
+    await Promise.all(projects.map((project) => project.drain()));
     await this.retries.stopped();
-    await Promise.all(
-      projects.flatMap(({ pipelines, destinations }) =>
-        [...pipelines.values(), ...destinations.values()].map((one) => one.close()),
-      ),
-    );
+    await Promise.all(projects.map((project) => project.close()));
     signal.removeEventListener('abort', cut);
   }
 }
-
-const versionKey = ({ pipeline, version }: { readonly pipeline: string; readonly version: number }): string =>
-  `${pipeline}@${version}`;
