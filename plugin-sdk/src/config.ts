@@ -5,7 +5,8 @@ export const SECRET_KEYWORD = 'x-secret';
 
 /**
  * A string that is encrypted at rest, written once and never returned by the API (it reads `{"set": true}`).
- * The plugin gets it in plain text in `create` and must not log it or put it into an error.
+ * The plugin gets it in plain text in `create` and must not log it or put it into an error. Sources and destinations only: the configuration of a
+ * transform is a part of its pipeline's definition, which people read.
  */
 export function Secret(
   options: {

@@ -1,4 +1,5 @@
 import type { DestinationDefinition, SourceDefinition, TransformDefinition } from '@switchyard/plugin-sdk';
+import { hasSecrets } from './secret-fields.ts';
 
 /** What each kind of plugin exports. The configuration type is the plugin's own affair. */
 export interface DefinitionOf {
@@ -94,7 +95,15 @@ const kindProblems: Readonly<Record<PluginKind, (value: Fields) => string[]>> = 
     if (typeof value['credential'] !== 'function') problems.push('"credential" must be a function');
     return problems;
   },
-  transform: (value) => batchProblems(value['batch'], 'batch'),
+  transform: (value) => {
+    const problems = batchProblems(value['batch'], 'batch');
+    // A transform's configuration is a part of the pipeline's definition, which is stored and shown as it is.
+    if (isFields(value['config']) && hasSecrets(value['config']))
+      problems.push(
+        '"config" has a Secret() field: a pipeline shows the configuration of its transforms, so they take no secrets',
+      );
+    return problems;
+  },
   destination: (value) => {
     const capabilities = value['capabilities'];
     if (!isFields(capabilities)) return ['"capabilities" must be { batch, concurrency, ordering }'];

@@ -95,6 +95,11 @@ function mapFields(
   return walk([asSchema(schema)], config, []);
 }
 
+/** Whether a schema marks any field as a secret. */
+export function hasSecrets(schema: object): boolean {
+  return countMarks(schema) > 0;
+}
+
 /** How many secrets a schema marks in places that `mapSecrets` does not look at, so that they would be stored in the clear. */
 export function unreachableSecrets(schema: object): number {
   const reachable = (one: Schema): number =>

@@ -268,6 +268,15 @@ describe('a plugin that cannot be used', () => {
       '"requires" knows only "database"',
     ],
     [
+      'a transform with a secret',
+      {
+        kind: 'transform',
+        edit: (source) =>
+          source.replace(/properties: \{[^}]*\}/, "properties: { key: { type: 'string', 'x-secret': true } }"),
+      },
+      'so they take no secrets',
+    ],
+    [
       'a transform without a batch size',
       { kind: 'transform', edit: (source) => source.replace('maxEvents: 10', '') },
       '"batch.maxEvents" must be a whole number from 1',

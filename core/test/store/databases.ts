@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import pg from 'pg';
+import { newPostgres } from '@switchyard/test-support/postgres';
 import { openDatabase, type OpenDatabase } from '../../src/store/database.ts';
 import type { Database } from '../../src/store/schema.ts';
 
@@ -36,14 +35,9 @@ export class Databases {
 
   /** A new, empty database on the tests' server. */
   async postgresUrl(): Promise<string> {
-    const server = process.env['TEST_DATABASE_URL'];
-    if (server === undefined) throw new Error('TEST_DATABASE_URL is not set: run the tests with `npm test`');
-    const name = `store_${randomUUID().replaceAll('-', '')}`;
-    await administer(server, `create database ${name}`);
-    this.#undo.push(() => administer(server, `drop database ${name} with (force)`));
-    const url = new URL(server);
-    url.pathname = `/${name}`;
-    return url.href;
+    const { url, drop } = await newPostgres();
+    this.#undo.push(drop);
+    return url;
   }
 
   async clean(): Promise<void> {
@@ -52,13 +46,3 @@ export class Databases {
 }
 
 const silent = { warn: () => undefined, error: () => undefined };
-
-async function administer(server: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: server });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
-}
