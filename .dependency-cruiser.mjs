@@ -9,7 +9,7 @@ export default {
       comment: 'A plugin author gets the SDK and nothing else: it must stand alone.',
       severity: 'error',
       from: { path: '^plugin-sdk/' },
-      to: { path: '^(core|migrations|plugins|bench)/' },
+      to: { path: '^(core|migrations|plugins|bench|test-support)/' },
     },
     {
       name: 'plugins-import-only-the-sdk',
@@ -24,6 +24,20 @@ export default {
       severity: 'error',
       from: { path: '^(plugins/[^/]+/[^/]+)/(?:.*[.]spec[.]ts$|test/)' },
       to: { path: '^(core|plugins|bench)/', pathNot: '^$1/' },
+    },
+    {
+      name: 'test-support-knows-no-core',
+      comment: 'Through it, the tests of a plugin would know core.',
+      severity: 'error',
+      from: { path: '^test-support/' },
+      to: { path: '^(core|plugins|bench)/' },
+    },
+    {
+      name: 'only-tests-import-test-support',
+      comment: 'It is not built: at run time it is missing.',
+      severity: 'error',
+      from: { path: '.', pathNot: `^test-support/|${test}` },
+      to: { path: '^test-support/' },
     },
     {
       name: 'core-knows-no-plugin',

@@ -1,6 +1,6 @@
 import { testPlugin } from '@switchyard/plugin-sdk/testing';
+import { databases } from '@switchyard/test-support/databases';
 import analytics from '../src/index.ts';
-import { databases } from './databases.ts';
 
 describe.each(databases)('on $name', ({ open }) => {
   const database = open();

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Destination, Event } from '@switchyard/plugin-sdk';
 import { testContext } from '@switchyard/plugin-sdk/testing';
+import { databases } from '@switchyard/test-support/databases';
+import { Line, anEvent, anId, replayOf, verdicts } from '@switchyard/test-support/events';
+import { losingAnswers, refusing, watching } from '@switchyard/test-support/faults';
 import { sql, type Kysely } from 'kysely';
 import analytics from '../src/index.ts';
-import { databases } from './databases.ts';
-import { Line, anEvent, anId, replayOf, verdicts } from './events.ts';
-import { losingAnswers, refusing, watching } from './faults.ts';
 
 const never = new AbortController().signal;
 

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { sql, type Kysely } from 'kysely';
 import type { Destination, Event } from '@switchyard/plugin-sdk';
 import { testContext } from '@switchyard/plugin-sdk/testing';
+import { databases } from '@switchyard/test-support/databases';
+import { Line, anEvent, anId, replayOf, verdicts } from '@switchyard/test-support/events';
+import { connectionLost, losingAnswers, refusing, watching } from '@switchyard/test-support/faults';
 import timescale from '../src/index.ts';
-import { databases } from './databases.ts';
-import { Line, anEvent, anId, replayOf, verdicts } from './events.ts';
-import { connectionLost, losingAnswers, refusing, watching } from './faults.ts';
 
 const never = new AbortController().signal;
 

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Destination, Event, EventQuery } from '@switchyard/plugin-sdk';
 import { testContext } from '@switchyard/plugin-sdk/testing';
+import { databases } from '@switchyard/test-support/databases';
+import { anEvent, anId, replayOf } from '@switchyard/test-support/events';
+import { refusing } from '@switchyard/test-support/faults';
 import { sql, type Kysely } from 'kysely';
 import timescale from '../src/index.ts';
-import { databases } from './databases.ts';
-import { anEvent, anId, replayOf } from './events.ts';
-import { refusing } from './faults.ts';
 
 const never = new AbortController().signal;
 // TypeScript's libraries do not know it yet.

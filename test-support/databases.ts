@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import { PGlite } from '@electric-sql/pglite';
 import { migrateToLatest } from '@switchyard/migrations';
 import { Kysely, PGliteDialect, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import { newPostgres } from './postgres.ts';
 
 interface TestDatabase {
   readonly db: Kysely<unknown>;
@@ -23,18 +23,8 @@ async function openPglite(): Promise<TestDatabase> {
 
 /** A database of its own, gone afterwards. */
 async function openPostgres(): Promise<TestDatabase> {
-  const url = new URL(process.env['TEST_DATABASE_URL'] ?? '');
-  const name = `test_${randomUUID().replaceAll('-', '')}`;
-  const asAdmin = async (statement: string): Promise<void> => {
-    const client = new pg.Client({ connectionString: url.href });
-    await client.connect();
-    await client.query(statement);
-    await client.end();
-  };
-  await asAdmin(`create database ${name}`);
-  const own = new URL(url);
-  own.pathname = `/${name}`;
-  const pool = new pg.Pool({ connectionString: own.href, max: 4 });
+  const { url, drop } = await newPostgres();
+  const pool = new pg.Pool({ connectionString: url, max: 4 });
   // Sockets may still be closing when the database is dropped under them.
   pool.on('error', () => {});
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
@@ -43,7 +33,7 @@ async function openPostgres(): Promise<TestDatabase> {
     db,
     close: async () => {
       await db.destroy();
-      await asAdmin(`drop database ${name} with (force)`);
+      await drop();
     },
   };
 }
