@@ -13,6 +13,10 @@ import { loadSecrets } from './secrets-file.ts';
 import type { Settings } from './settings.ts';
 import { bootstrap, type Bootstrapped } from './bootstrap/bootstrap.ts';
 import { openDatabase } from './store/database.ts';
+import { isStoreOutage } from './store/outage.ts';
+import type { Database } from './store/schema.ts';
+import { SwitchyardError } from './errors.ts';
+import type { Kysely } from 'kysely';
 import { keepHouse } from './store/embedded/housekeeping.ts';
 import { startServer } from './start-server.ts';
 
@@ -20,8 +24,6 @@ import { startServer } from './start-server.ts';
 export interface Router {
   /** Where it listens: `http://127.0.0.1:3000`. */
   readonly address: string;
-  /** What the first start made; null at every later one. */
-  readonly made: Bootstrapped | null;
   /**
    * Stops: readiness fails, requests that are under way get their answers, what is being delivered is finished and recorded within `graceMs`, stores are closed. What was
    * not finished is in the log and goes on at the next start.
@@ -35,12 +37,20 @@ export interface RouterOptions {
   readonly pluginsDirectory: string;
   /** Milliseconds before each retry. */
   readonly schedule: readonly number[];
+  /** Told at once what the first start made: it is never to be had again, also when the rest of the start fails. */
+  readonly onMade: (made: Bootstrapped) => void;
   /** Something without which the process is of no use is gone: the process should end. */
   readonly onFatal: (error: unknown) => void;
 }
 
 /** Opens everything in the order in which it is needed, and closes what it has opened if something fails. */
-export async function startRouter({ settings, pluginsDirectory, schedule, onFatal }: RouterOptions): Promise<Router> {
+export async function startRouter({
+  settings,
+  pluginsDirectory,
+  schedule,
+  onMade,
+  onFatal,
+}: RouterOptions): Promise<Router> {
   const logger = createLogger(settings.logLevel);
   const metrics = createMetrics();
   const opened: (() => Promise<unknown> | void)[] = [];
@@ -68,7 +78,7 @@ export async function startRouter({ settings, pluginsDirectory, schedule, onFata
       onStopped: onFatal,
     });
     opened.push(() => database.close());
-    await migrateToLatest(database.db);
+    await migrate(database.db);
     if (database.kind === 'embedded') opened.push(keepHouse(database.db, logger));
     const log = await EmbeddedLog.open({
       directory: settings.dataDir,
@@ -94,6 +104,7 @@ export async function startRouter({ settings, pluginsDirectory, schedule, onFata
       configs: get(tokens.configs),
       passwords: get(tokens.passwords),
     });
+    if (made !== null) onMade(made);
     const engine = get(tokens.engine);
     let graceMs = 0;
     opened.push(() => engine.stop(AbortSignal.timeout(graceMs)));
@@ -108,7 +119,6 @@ export async function startRouter({ settings, pluginsDirectory, schedule, onFata
     opened.push(() => server.close());
     return {
       address: server.address,
-      made,
       stop: async (grace) => {
         graceMs = grace;
         await closeAll();
@@ -117,6 +127,22 @@ export async function startRouter({ settings, pluginsDirectory, schedule, onFata
   } catch (error) {
     await closeAll();
     throw error;
+  }
+}
+
+/** Without its tables nothing works, so an outage at the start is said and not waited out. */
+async function migrate(db: Kysely<Database>): Promise<void> {
+  try {
+    await migrateToLatest(db);
+  } catch (error) {
+    if (!isStoreOutage(error)) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SwitchyardError(
+      'STORE_UNAVAILABLE',
+      `The database does not answer (${reason}): start it, or correct DATABASE_URL.`,
+      undefined,
+      { cause: error },
+    );
   }
 }
 

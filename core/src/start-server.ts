@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Composition } from './container.ts';
 import { tokens } from './composition.ts';
+import { SwitchyardError } from './errors.ts';
 import { registerControlPlane } from './http/control-plane.ts';
 import { registerIngestion } from './http/ingestion.ts';
 import { collectRoutes } from './http/openapi.ts';
@@ -49,6 +50,15 @@ export async function startServer({ get }: Composition, version: string): Promis
     },
     lifecycle,
   });
-  const address = await app.listen({ host: settings.host, port: settings.port });
+  const { host, port } = settings;
+  const address = await app.listen({ host, port }).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SwitchyardError(
+      'SETTING_INVALID',
+      `Cannot listen on HOST=${host}, PORT=${port} (${reason}): free the port, or set others.`,
+      undefined,
+      { cause: error },
+    );
+  });
   return { address, close: () => app.close() };
 }

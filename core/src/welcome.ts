@@ -1,20 +1,23 @@
 import type { Settings } from './settings.ts';
 import type { Bootstrapped } from './bootstrap/bootstrap.ts';
 
-/**
- * What a person sees when the router is ready. Generated credentials are shown at the start that made them and never again: the database holds
- * only their hashes.
- */
+/** Generated credentials are shown at the start that made them and never again: the database holds only their hashes. */
+export function credentials(made: Bootstrapped): readonly string[] {
+  return [
+    '',
+    `  Log in as   ${made.email}`,
+    `  Password    ${made.generatedPassword ?? '(the one that you set)'}`,
+    ...(made.apiKey === null ? [] : [`  API key     ${made.apiKey}`]),
+    '',
+    '  These are shown this once: keep them.',
+  ];
+}
+
+/** What a person sees when the router is ready. */
 export function welcome(address: string, made: Bootstrapped | null, { notices }: Pick<Settings, 'notices'>): string {
   const lines = ['', `  Switchyard is ready: ${address}`];
   if (made !== null) {
-    lines.push(
-      '',
-      `  Log in as   ${made.email}`,
-      `  Password    ${made.generatedPassword ?? '(the one that you set)'}`,
-    );
-    if (made.apiKey !== null) lines.push(`  API key     ${made.apiKey}`);
-    lines.push('', '  These are shown this once: keep them.');
+    lines.push(...credentials(made));
     if (made.apiKey !== null)
       lines.push(
         '',

@@ -1,6 +1,7 @@
 import { sql, type Kysely } from 'kysely';
 import type { SubscriptionAccount } from '../engine.ts';
 import type { EventLog } from '../log/event-log.ts';
+import { compilePlans } from '../pipeline/compile.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { Database } from '../store/schema.ts';
 import { partitionName } from './delivery-store.ts';
@@ -66,7 +67,8 @@ export async function acceptedBy(db: Kysely<Database>, log: EventLog, project: s
 }
 
 function account(row: Row, log: EventLog, project: string, indexes: readonly number[]): SubscriptionAccount {
-  const sources = new Set(row.definition.nodes.flatMap((node) => (node.kind === 'source' ? [node.source] : [])));
+  const plan = compilePlans(row.definition).find(({ destination }) => destination === row.destination_id);
+  const sources = new Set(plan?.entries.keys());
   let unread = 0;
   for (const index of indexes)
     unread += log.count({ project, index }, row.next[partitionName(log, index)] ?? 0, sources);

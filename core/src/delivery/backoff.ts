@@ -1,5 +1,7 @@
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+/** What a receiver asks for counts up to here: one that is broken does not park its events for a year. */
+const MOST_ASKED = 24 * HOUR;
 
 /**
  * How long to wait before each retry: ten attempts over 75 hours, as long as Standard Webhooks asks for, with early steps short enough that a
@@ -36,5 +38,5 @@ export function nextDelay(
   random?: () => number,
 ): number | null {
   const step = schedule[retries];
-  return step === undefined ? null : Math.max(jittered(step, random), retryAfterMs ?? 0);
+  return step === undefined ? null : Math.max(jittered(step, random), Math.min(retryAfterMs ?? 0, MOST_ASKED));
 }

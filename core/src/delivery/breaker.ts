@@ -34,6 +34,9 @@ export class Breaker {
   private openings = 0;
   private opened: OpenBreaker | null = null;
   private probing = false;
+  /** The cool-down is over by the timer, whatever the clock says: it may have been set back, and timers fire a little early by it. */
+  private cooled = false;
+  private disposed = false;
   /** Grows with every change of state: a delivery that began before it says nothing about the state after it. */
   private generation = 0;
   private readonly waiting = new Set<() => void>();
@@ -50,13 +53,14 @@ export class Breaker {
 
   /** Whether `enter` would resolve at once. */
   get admits(): boolean {
-    return this.opened === null || (!this.probing && this.now() >= this.opened.until);
+    return this.opened === null || (!this.probing && (this.cooled || this.now() >= this.opened.until));
   }
 
-  /** Resolves when a delivery may be made; rejects with the signal's reason. */
+  /** Resolves when a delivery may be made; rejects with the signal's reason, or when the destination is closed. */
   async enter(signal: AbortSignal): Promise<Permit> {
-    while (!this.admits) await this.change(signal);
+    while (!this.admits && !this.disposed) await this.change(signal);
     signal.throwIfAborted();
+    if (this.disposed) throw new DOMException('The destination is closed.', 'AbortError');
     const probe = this.opened !== null;
     if (probe) this.probing = true;
     return this.permit(probe, this.generation);
@@ -97,9 +101,14 @@ export class Breaker {
     this.generation += 1;
     this.openings += 1;
     this.probing = false;
+    this.cooled = false;
     this.opened = { code: error.code, reason: error.message, until: this.now() + coolDown };
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.wake(), coolDown);
+    if (!this.disposed)
+      this.timer = setTimeout(() => {
+        this.cooled = true;
+        this.wake();
+      }, coolDown);
     this.onChange(this.opened);
   }
 
@@ -140,8 +149,10 @@ export class Breaker {
     });
   }
 
-  /** Ends the timer; those who wait are ended by their signals. */
+  /** Nobody passes any more: who waits, retries too, is turned away. */
   dispose(): void {
+    this.disposed = true;
     clearTimeout(this.timer);
+    this.wake();
   }
 }

@@ -127,6 +127,13 @@ export async function deliverInPlace(
   ending: Ending,
 ): Promise<void> {
   const items = carried.flatMap((one) => one.sent.map((sent) => itemOf(one, sent)));
+  const halve = async (): Promise<void> => {
+    const half = Math.ceil(carried.length / 2);
+    await deliverInPlace(carried.slice(0, half), subscription, partition, wait, ending);
+    await deliverInPlace(carried.slice(half), subscription, partition, wait, ending);
+  };
+  // Transforms may have made more of the chunk than a batch holds. Cut between events: a position never ends within one.
+  if (carried.length > 1 && items.length > subscription.destination.capabilities.batch.maxEvents) return halve();
   const first = items[0]?.offset;
   const last = items.at(-1)?.offset;
   if (first === undefined || last === undefined) return;
@@ -145,12 +152,7 @@ export async function deliverInPlace(
       failure?.kind === 'config' ||
       (failure?.kind === 'bug' && bugs < BUG_ATTEMPTS);
     if (!again) {
-      if (failure?.kind === 'bug' && carried.length > 1) {
-        const half = Math.ceil(carried.length / 2);
-        await deliverInPlace(carried.slice(0, half), subscription, partition, wait, ending);
-        await deliverInPlace(carried.slice(half), subscription, partition, wait, ending);
-        return;
-      }
+      if (failure?.kind === 'bug' && carried.length > 1) return halve();
       let index = 0;
       for (const { sent } of carried) for (const one of sent) note(one, call, index++);
       return;

@@ -91,7 +91,9 @@ export class OutcomeRecorder {
         });
         return;
       } catch (error) {
-        if (isStatementFault(error) || this.stop.aborted) throw error;
+        // A RangeError or TypeError was thrown while the statement was built: no waiting mends it.
+        if (isStatementFault(error) || error instanceof RangeError || error instanceof TypeError || this.stop.aborted)
+          throw error;
         this.logger.warn(
           'The database does not answer: outcomes wait in memory, cursors stand still, events are still accepted.',
           { error: String(error), retry_in_ms: backoff },

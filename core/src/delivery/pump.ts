@@ -172,14 +172,14 @@ export class Pump {
    */
   private async transform(
     events: readonly LogEvent[],
-    { stop, cut }: Ending,
+    { stop }: Ending,
   ): Promise<{ readonly carried: readonly Carried[]; readonly version: number }> {
     for (let backoff = BACKOFF.first; ; backoff = Math.min(backoff * 2, BACKOFF.most)) {
       // A version that is published meanwhile takes over: the transforms of the old one may be closed.
       const { running } = this.subscription;
       const mine = events.filter(({ source }) => running.plan.entries.has(source));
       try {
-        return { carried: await carry(mine, running, cut), version: running.version };
+        return { carried: await carry(mine, running, stop), version: running.version };
       } catch (error) {
         stop.throwIfAborted();
         this.deps.logger.warn('A transform cannot run at the moment. Its events wait in the log.', {

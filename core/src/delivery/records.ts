@@ -87,6 +87,8 @@ export interface RetryRow {
   readonly payload: Event | null;
   readonly attempts: number;
   readonly retries: number;
+  /** Of the last failure. */
+  readonly code: string;
   readonly version: number;
 }
 

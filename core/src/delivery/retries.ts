@@ -3,6 +3,7 @@ import type { DeliveryItem, Event, Logger } from '@switchyard/plugin-sdk';
 import { parseExact } from '../event/json.ts';
 import type { Database } from '../store/schema.ts';
 import { carry } from './chunk.ts';
+import type { Carried } from './fold.ts';
 import type { Ending, LaneCall } from './lane.ts';
 import type { OutcomeRecorder } from './outcome-recorder.ts';
 import type { Attempt, RetryOutcome, RetryRow } from './records.ts';
@@ -23,6 +24,8 @@ export interface RetryDeps {
 const LOOK_MS = 250;
 /** Rows that one subscription may have under way, so that a destination with many retries leaves the others theirs. */
 const PER_SUBSCRIPTION = 64;
+/** A transform that cannot run at the moment is asked again this often, for each event. */
+const TRANSFORM_AWAY_MS = 10_000;
 
 /**
  * Takes due rows of the retry table back to their destinations. First tries and retries share the destination's slots and its breaker, in the
@@ -30,6 +33,8 @@ const PER_SUBSCRIPTION = 64;
  */
 export class Retries {
   private readonly underWay = new Map<string, Promise<void>>();
+  /** How many of them each subscription has. */
+  private readonly counts = new Map<string, number>();
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> | null = null;
   /** Something became due while the table was being read. */
@@ -74,29 +79,38 @@ export class Retries {
   private async look(): Promise<void> {
     const ready = new Map<string, Subscription>();
     for (const subscription of this.deps.subscriptions())
-      if (subscription.destination.breaker.admits) ready.set(subscription.key.id, subscription);
+      if (subscription.destination.breaker.admits && this.room(subscription.key.id) > 0)
+        ready.set(subscription.key.id, subscription);
     if (ready.size === 0) return;
     for (const [id, rows] of await this.due([...ready.keys()])) {
       const subscription = ready.get(id);
       if (subscription === undefined) continue;
       for (const batch of batchesOf(rows, subscription)) {
-        const work = this.retry(subscription, batch).finally(() =>
-          batch.forEach((row) => this.underWay.delete(row.id)),
-        );
+        this.counts.set(id, (this.counts.get(id) ?? 0) + batch.length);
+        const work = this.retry(subscription, batch).finally(() => {
+          for (const row of batch) this.underWay.delete(row.id);
+          const left = (this.counts.get(id) ?? 0) - batch.length;
+          if (left > 0) this.counts.set(id, left);
+          else this.counts.delete(id);
+        });
         for (const row of batch) this.underWay.set(row.id, work);
       }
     }
   }
 
+  private room(subscription: string): number {
+    return PER_SUBSCRIPTION - (this.counts.get(subscription) ?? 0);
+  }
+
   private async due(subscriptions: readonly string[]): Promise<ReadonlyMap<string, readonly RetryRow[]>> {
     const { rows } = await sql<DueRow>`
-      select d.id, d.subscription_id, d.event_id, d.source_id, d.output, d.partition, d.log_offset, d.order_key, d.event, d.payload, d.attempts, d.retries, d.pipeline_version
-      from unnest(${subscriptions}::uuid[]) as s (id)
+      select d.id, d.subscription_id, d.event_id, d.source_id, d.output, d.partition, d.log_offset, d.order_key, d.event, d.payload, d.attempts, d.retries, d.error_code, d.pipeline_version
+      from unnest(${subscriptions}::uuid[], ${subscriptions.map((id) => this.room(id))}::int[]) as s (id, room)
       cross join lateral (
         select * from deliveries
         where subscription_id = s.id and state = 'retrying' and not held and next_at <= ${new Date().toISOString()}::timestamptz
           and id <> all(${[...this.underWay.keys()]}::uuid[])
-        order by next_at, log_offset limit ${PER_SUBSCRIPTION}
+        order by next_at, log_offset limit s.room
       ) d`.execute(this.deps.db);
     const bySubscription = new Map<string, RetryRow[]>();
     for (const row of rows) {
@@ -130,11 +144,23 @@ export class Retries {
   /** An event whose transforms failed goes the whole way again, through what is published now. */
   private async retransform(subscription: Subscription, row: RetryRow): Promise<void> {
     const { running } = subscription;
-    const [carried] = await carry(
-      [{ offset: row.offset, source: row.source, event: row.event }],
-      running,
-      this.ending.cut,
-    );
+    const events = [{ offset: row.offset, source: row.source, event: row.event }];
+    let carried: Carried | undefined;
+    try {
+      [carried] = await carry(events, running, this.ending.stop);
+    } catch (error) {
+      this.ending.stop.throwIfAborted();
+      // As in the pump: the event waits, and spends nothing.
+      const failure = { code: 'TRANSFORM_UNAVAILABLE', message: String(error) };
+      const { attempts, retries, version } = row;
+      const nextAt = Date.now() + TRANSFORM_AWAY_MS;
+      return this.record(
+        subscription,
+        row,
+        { state: 'retrying', stage: 'transform', payload: null, attempts, retries, nextAt, failure, version },
+        [],
+      );
+    }
     if (carried === undefined) return;
     const [failed] = carried.plan.failures;
     const version = running.version;
@@ -205,7 +231,9 @@ export class Retries {
   ): Promise<void> {
     await this.deps.recorder.retried({ subscription: subscription.key, row, outcome, attempts });
     if (row.orderKey !== null && outcome.state !== 'retrying') {
-      subscription.unblock(row.orderKey);
+      // The subscription may have been begun anew meanwhile (disabled, enabled).
+      for (const running of this.deps.subscriptions())
+        if (running.key.id === subscription.key.id) running.unblock(row.orderKey);
       // The next event of the key was let go with this record: it does not wait for the next look.
       this.wake();
     }
@@ -225,7 +253,8 @@ function* batchesOf(rows: readonly RetryRow[], { ordered, destination }: Subscri
   const size = ordered ? 1 : destination.capabilities.batch.maxEvents;
   let batch = new Map<string, RetryRow>();
   for (const row of rows) {
-    if (row.payload === null) {
+    // A row that met a bug goes alone: its neighbours are not parked for it.
+    if (row.payload === null || row.code.startsWith('PLUGIN_')) {
       yield [row];
       continue;
     }
@@ -251,6 +280,7 @@ interface DueRow {
   readonly payload: string | null;
   readonly attempts: number;
   readonly retries: number;
+  readonly error_code: string;
   readonly pipeline_version: number;
 }
 
@@ -268,6 +298,7 @@ function rowOf(row: DueRow): RetryRow {
     payload: row.payload === null ? null : (parseExact(row.payload) as Event),
     attempts: row.attempts,
     retries: row.retries,
+    code: row.error_code,
     version: row.pipeline_version,
   };
 }

@@ -201,9 +201,9 @@ export class RunningProject {
       return;
     }
     const { log, logger, metrics, schedule } = this.parts;
-    const ended = this.ending.get(stored.key.id);
-    await ended;
-    const { cursors, blockedKeys } = ended === undefined ? stored : await this.parts.store.refresh(stored);
+    await this.ending.get(stored.key.id);
+    // Not what `sync` read: the pumps of before may have recorded more since, and may have ended by now.
+    const { cursors, blockedKeys } = await this.parts.store.refresh(stored);
     const subscription = new Subscription(stored.key, destination, runningPlan, (call) =>
       countCall(metrics, stored.key.destination, destination.type, call),
     );

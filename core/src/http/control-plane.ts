@@ -22,9 +22,14 @@ export async function registerControlPlane(app: FastifyInstance, plane: ControlP
     async (scope) => {
       await scope.register(secureHeaders);
       readStrictly(scope);
-      scope.addHook('onRequest', (_request, reply, done) => {
+      scope.addHook('onRequest', (request, reply, done) => {
         // Answers hold what only their reader may see.
         reply.header('cache-control', 'no-store');
+        // No text in the database holds one, so nothing can be found by it.
+        if (request.url.includes('%00', request.url.indexOf('?') + 1 || request.url.length)) {
+          done(new SwitchyardError('REQUEST_INVALID', 'A parameter of the request holds a NUL character (%00).'));
+          return;
+        }
         done(
           plane.lifecycle.stopping
             ? new SwitchyardError('STOPPING', 'This process is shutting down: send the request again.')

@@ -46,7 +46,7 @@ export interface EventLog {
   append(partition: Partition, records: readonly LogRecord[]): Promise<void>;
 
   /**
-   * The events at and after `from`, at most `maxEvents`, in order of offset. Only what is on stable storage is ever given. A damaged entry is skipped and
+   * The events at and after `from`, at most `maxEvents` and some megabytes, in order of offset. Only what is on stable storage is ever given. A damaged entry is skipped and
    * reported; the events behind it are still read.
    */
   read(partition: Partition, from: number, maxEvents: number): Promise<LogRead>;

@@ -6,6 +6,8 @@ export interface CachedEntry {
   readonly events: readonly LogEvent[];
   /** The offset behind the last event. */
   readonly end: number;
+  /** Of its text. */
+  readonly bytes: number;
 }
 
 /** Text bytes of the entries that are kept parsed. */
@@ -54,7 +56,7 @@ export class ReadCache {
   keep(partition: string, first: number, events: readonly LogEvent[], bytes: number): void {
     this.entries.set(
       `${partition}/${first}`,
-      { entry: { events, end: first + events.length }, frozen: false },
+      { entry: { events, end: first + events.length, bytes }, frozen: false },
       { size: bytes },
     );
   }
@@ -62,7 +64,7 @@ export class ReadCache {
   /** Keeps what was just read, and gives it back as a reader may have it. */
   keepRead(partition: string, first: number, events: readonly LogEvent[], bytes: number): CachedEntry {
     freezeEvents(events);
-    const entry = { events, end: first + events.length };
+    const entry = { events, end: first + events.length, bytes };
     this.entries.set(`${partition}/${first}`, { entry, frozen: true }, { size: bytes });
     return entry;
   }

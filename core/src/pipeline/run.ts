@@ -25,13 +25,24 @@ export interface RunningTransform {
   apply(batch: readonly Event[], signal: AbortSignal): Promise<TransformOutcomes>;
 }
 
+/** `apply` threw something that is none of the three errors: some event of the batch provokes it. */
+export class TransformBug extends Error {
+  readonly kind = 'bug';
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
 interface PlanFailure {
   readonly node: string;
-  readonly error: DeliveryError;
+  readonly error: DeliveryError | TransformBug;
 }
 
 /**
- * What a plan made of one event. Without outputs and failures it was filtered, by `drops`; with both, some branch failed and the others went on.
+ * What a plan made of one event: outputs, or, when any branch failed, failures alone. Without either it was filtered, by `drops`.
  */
 export interface PlanResult {
   readonly outputs: readonly Event[];
@@ -76,7 +87,8 @@ export async function runPlan(
     emitted.set(step.node.id, await runStep(step, transforms, collect(step.inputs, emitted), drafts, signal));
   for (const token of collect(plan.inputs, emitted)) drafts[token.root]?.tokens.push(token);
   return drafts.map(({ tokens, failures, drops }, root) => ({
-    outputs: finalEvents(tokens, events[root]?.event, failures.length > 0),
+    // Nothing is sent until every branch has an end: an output that went ahead could turn out to be the only one, and would get another id.
+    outputs: failures.length > 0 ? [] : finalEvents(tokens, events[root]?.event),
     failures,
     drops,
   }));
@@ -108,12 +120,24 @@ async function runStep(
   const transform = transforms.get(id);
   if (transform === undefined) throw new Error(`The transform "${id}" is not open.`);
   const out: Token[] = [];
-  for (const batch of batches(withOwnIds(inputs), transform.maxEvents)) {
+  const left = [...batches(withOwnIds(inputs), transform.maxEvents)].reverse();
+  for (let batch = left.pop(); batch !== undefined; batch = left.pop()) {
     signal.throwIfAborted();
-    const outcomes = await transform.apply(
-      batch.map(({ event }) => event),
-      signal,
-    );
+    let outcomes: TransformOutcomes;
+    try {
+      outcomes = await transform.apply(
+        batch.map(({ event }) => event),
+        signal,
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof TransformBug)) throw error;
+      // Halved until the event that provokes it stands alone.
+      const half = Math.ceil(batch.length / 2);
+      if (batch.length > 1) left.push(batch.slice(half), batch.slice(0, half));
+      else for (const { root } of batch) drafts[root]?.failures.push({ node: id, error });
+      continue;
+    }
     // A transform that does not look at its signal gives an answer all the same.
     signal.throwIfAborted();
     for (const token of batch) {
@@ -190,14 +214,11 @@ function withOwnIds(tokens: readonly Token[]): readonly Token[] {
   });
 }
 
-/**
- * A single output is the event itself, under its own id. Several get ids that follow from the event's and from their ways. While a branch has failed there
- * may be more to come: the outputs that are there get the ids that they will have beside it, so that a receiver knows them again when all is sent again.
- */
-function finalEvents(tokens: readonly Token[], root: Event | undefined, incomplete: boolean): readonly Event[] {
+/** A single output is the event itself, under its own id. Several get ids that follow from the event's and from their ways. */
+function finalEvents(tokens: readonly Token[], root: Event | undefined): readonly Event[] {
   if (root === undefined) return [];
   const [only] = tokens;
-  if (tokens.length === 1 && only !== undefined && !incomplete)
+  if (tokens.length === 1 && only !== undefined)
     return [only.event.id === root.id ? only.event : Object.freeze({ ...only.event, id: root.id })];
   return tokens.map(({ event, path }) => Object.freeze({ ...event, id: derivedEventId(root.id, path) }));
 }

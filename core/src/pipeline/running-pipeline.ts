@@ -6,7 +6,7 @@ import type { PluginInstance } from '../plugin-host/instance.ts';
 import type { PluginRegistry } from '../plugin-host/registry.ts';
 import { compilePlans, type Plan } from './compile.ts';
 import type { PipelineDefinition } from './definition.ts';
-import type { RunningTransform } from './run.ts';
+import { TransformBug, type RunningTransform } from './run.ts';
 
 /** A transform has this long for a batch: longer than any limit of its own, so that only one that has none meets it. */
 const APPLY_DEADLINE_MS = 60_000;
@@ -62,17 +62,28 @@ function running(node: string, maxEvents: number, instance: PluginInstance<Trans
   return {
     maxEvents,
     apply: async (batch: readonly Event[], signal: AbortSignal): Promise<TransformOutcomes> => {
-      await instance.ready;
+      await readyOr(instance, signal);
       const result = await apply(instance, batch, { signal, deadlineMs: APPLY_DEADLINE_MS });
       if (result.ok) return result.value;
       signal.throwIfAborted();
       const { failure } = result;
       if (failure.reason === 'failed' && failure.error.kind === 'permanent')
         return new Map(batch.map(({ id }) => [id, { action: 'fail', error: failure.error }]));
-      if (failure.reason === 'failed' || failure.reason === 'bug') throw failure.error;
+      if (failure.reason === 'bug') throw new TransformBug(failure.error.code, failure.error.message);
+      if (failure.reason === 'failed') throw failure.error;
       throw new Error(`The transform "${node}" was closed while it was needed.`);
     },
   };
+}
+
+async function readyOr(instance: PluginInstance<Transform>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<void>();
+  const abort = (): void => aborted.resolve();
+  signal.addEventListener('abort', abort, { once: true });
+  await Promise.race([instance.ready, aborted.promise]);
+  signal.removeEventListener('abort', abort);
+  signal.throwIfAborted();
 }
 
 /** The plugin was there when the version was published and is not now. */

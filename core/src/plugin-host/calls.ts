@@ -140,7 +140,7 @@ function isExchange(value: unknown): value is NonNullable<DeliveryOutcome['excha
   const response = value['response'];
   return (
     response === undefined ||
-    (isObject(response) && Number.isInteger(response['status']) && typeof response['body'] === 'string')
+    (isObject(response) && isAnswerStatus(response['status']) && typeof response['body'] === 'string')
   );
 }
 
@@ -161,6 +161,9 @@ function isReceipt(value: unknown): value is Receipt {
       return false;
   }
 }
+
+const isAnswerStatus = (value: unknown): boolean =>
+  Number.isInteger(value) && Number(value) >= 100 && Number(value) <= 999;
 
 function isStatus(value: unknown): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= 200 && value <= 599;

@@ -6,7 +6,7 @@ import { callAtOnce } from './call.ts';
 import { fieldProblems } from './config-errors.ts';
 import type { Definition } from './definition.ts';
 import { configInvalid } from './field-problem.ts';
-import { addressFields, pointer } from './secret-fields.ts';
+import { addressFields, keptSecrets, pointer } from './secret-fields.ts';
 import { maskSecrets, type SecretBox } from './secrets.ts';
 
 const compiled = new WeakMap<Definition, ValidateFunction>();
@@ -78,6 +78,7 @@ export class PluginConfigs {
       return message === null ? [] : [{ field: pointer(path), message: withoutStop(message) }];
     });
     if (problems.length > 0) throw configInvalid(problems);
+    if (previousSealed !== undefined) assertSecretsStay(definition, config, valid, previousSealed);
     return this.#secrets.seal(valid, definition.config, instanceId);
   }
 
@@ -110,6 +111,22 @@ export class PluginConfigs {
     }
   }
 }
+
+/**
+ * A stored secret goes only where it went before: who may change the address of a destination must not get to read its secret by sending it to a
+ * server of their own.
+ */
+function assertSecretsStay(definition: Definition, sent: unknown, valid: unknown, previousSealed: unknown): void {
+  const before = new Set(addressFields(definition.config, previousSealed).map(({ url }) => originOf(url)));
+  if (addressFields(definition.config, valid).every(({ url }) => before.has(originOf(url)))) return;
+  const kept = keptSecrets(definition.config, sent);
+  if (kept.length === 0) return;
+  throw configInvalid(
+    kept.map((path) => ({ field: pointer(path), message: 'the address changed, so the secret must be sent again' })),
+  );
+}
+
+const originOf = (url: string): string => (URL.canParse(url) ? new URL(url).origin : url);
 
 function withoutStop(message: string): string {
   return message.replace(/\.$/, '');

@@ -44,6 +44,16 @@ export function mapSecrets(
   );
 }
 
+/** Where a configuration that was sent keeps what is stored. */
+export function keptSecrets(schema: object, config: unknown): readonly FieldPath[] {
+  const kept: FieldPath[] = [];
+  mapSecrets(schema, config, (value, path) => {
+    if (isSet(value)) kept.push(path);
+    return value;
+  });
+  return kept;
+}
+
 /** Every address in a configuration: texts in places that the schema marks with `format: "uri"`. */
 export function addressFields(
   schema: object,

@@ -48,8 +48,8 @@ test('whatever a Date writes is one, and whatever is one a Date can read', () =>
     fc.property(
       fc.date({
         noInvalidDate: true,
-        min: new Date('0001-01-01T00:00:00Z'),
-        max: new Date('9999-12-31T23:59:59.999Z'),
+        min: new Date('0001-01-02T00:00:00Z'),
+        max: new Date('9999-12-30T23:59:59.999Z'),
       }),
       fc.constantFrom('Z', '+00:00', '-11:30', '+14:00'),
       (date, offset) => {
@@ -60,3 +60,17 @@ test('whatever a Date writes is one, and whatever is one a Date can read', () =>
     ),
   );
 });
+
+test.each(['9999-12-31T23:59:59-14:00', '0001-01-01T00:00:00+14:00'])(
+  '%s lies outside of the calendar in UTC',
+  (text) => {
+    expect(isTimestamp(text)).toBe(false);
+  },
+);
+
+test.each(['9999-12-31T23:59:59Z', '9999-12-31T09:59:59-14:00', '0001-01-01T14:00:00+14:00'])(
+  '%s is within it',
+  (text) => {
+    expect(isTimestamp(text)).toBe(true);
+  },
+);

@@ -104,12 +104,12 @@ describe('destinations', () => {
     });
     const id = String(made.body?.['id']);
     const changed = await call('PATCH', `/destinations/${id}`, {
-      config: { url: 'https://example.org', secret: { set: true } },
+      config: { url: 'https://example.com/other', secret: { set: true } },
       enabled: false,
     });
     expect(changed).toMatchObject({
       status: 200,
-      body: { enabled: false, config: { url: 'https://example.org', secret: { set: true } } },
+      body: { enabled: false, config: { url: 'https://example.com/other', secret: { set: true } } },
     });
     for (const path of ['/destinations', `/destinations/${id}`])
       expect((await call('GET', path)).text).not.toContain('hush');
@@ -117,7 +117,7 @@ describe('destinations', () => {
     expect(JSON.stringify(stored.config)).not.toContain('hush');
     expect(
       server.plane.configs.open(server.plane.registry.get('destination', 'hook').definition, stored.config, id),
-    ).toEqual({ url: 'https://example.org', secret: 'hush-hush' });
+    ).toEqual({ url: 'https://example.com/other', secret: 'hush-hush' });
     expect(server.moved.reloaded.filter((reloaded) => reloaded === project)).toHaveLength(2);
     expect(await call('POST', `/destinations/${id}/check`)).toEqual({
       status: 200,
@@ -232,6 +232,17 @@ describe('pipelines', () => {
       status: 400,
       body: { error: { code: 'PIPELINE_INVALID', details: { problems: [{ node: null }] } } },
     });
+  });
+});
+
+describe('a filter', () => {
+  it('that holds a NUL character is refused, since nothing can be found by it', async () => {
+    const { call } = await member();
+    for (const list of ['/dead-letters', '/events', '/analytics'])
+      expect(await call('GET', `${list}?event_name=a%00b`)).toMatchObject({
+        status: 400,
+        body: { error: { code: 'REQUEST_INVALID' } },
+      });
   });
 });
 

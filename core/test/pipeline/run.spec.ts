@@ -12,7 +12,7 @@ import { deepFreeze } from '../../src/event/freeze.ts';
 import { parseExact } from '../../src/event/json.ts';
 import type { LogEvent } from '../../src/log/event-log.ts';
 import { compilePlans } from '../../src/pipeline/compile.ts';
-import { runPlan, type PlanResult, type RunningTransform } from '../../src/pipeline/run.ts';
+import { runPlan, TransformBug, type PlanResult, type RunningTransform } from '../../src/pipeline/run.ts';
 import { SOURCE, anEvent } from '../support/events.ts';
 
 const END = '00000000-0000-4000-8000-00000000000d';
@@ -227,24 +227,41 @@ describe('drops and failures', () => {
     expect(drops[0]?.length).toBeLessThan(1000);
   });
 
-  test('a failure in one branch leaves the output of the other, under the id that it will have beside it', async () => {
+  test('a failure in one branch holds the output of the other back, so that it never goes out under two ids', async () => {
     const event = anEvent({ event_name: 'e' });
     const error = new RetryableError('later');
     const steps = (a: Step) => ({ a, b: (e: Event) => emit(named(e, 'b')) });
+    const edges = ['s>a>d', 's>b>d'];
     const first = await walk(
-      ['s>a>d', 's>b>d'],
+      edges,
       steps(() => fail(error)),
       event,
     );
     expect(first.failures).toEqual([{ node: 'a', error }]);
-    expect(names(first)).toEqual(['eb']);
-    const later = await walk(
-      ['s>a>d', 's>b>d'],
-      steps((e) => emit(named(e, 'a'))),
+    expect(names(first)).toEqual([]);
+    const dropped = await walk(
+      edges,
+      steps(() => drop('no')),
       event,
     );
-    expect(names(later)).toEqual(['ea', 'eb']);
-    expect(later.outputs[1]?.id).toBe(first.outputs[0]?.id);
+    expect(dropped.outputs.map(({ id }) => id)).toEqual([event.id]);
+  });
+
+  test('a bug that one event of a batch provokes fails that event alone', async () => {
+    const events = Array.from({ length: 9 }, (_, index) => anEvent({ event_name: `e${index}` }));
+    const results = await run(
+      ['s>a>d'],
+      {
+        a: (event) => {
+          if (event.event_name === 'e4') throw new TransformBug('PLUGIN_THREW', 'boom');
+          return emit(event);
+        },
+      },
+      ...events,
+    );
+    expect(results.map(({ failures }) => failures[0]?.error.code)).toEqual(
+      events.map(({ event_name }) => (event_name === 'e4' ? 'PLUGIN_THREW' : undefined)),
+    );
   });
 
   test('an outcome that is missing fails its event alone', async () => {
@@ -336,13 +353,13 @@ describe('drops and failures', () => {
     expect(text).toContain(message);
   });
 
-  test('one bad output of several fails the event, and the good ones go on', async () => {
+  test('one bad output of several fails the event, and the good ones wait for it', async () => {
     const { outputs, failures } = await walk(
       ['s>a>d'],
       { a: (e) => emit(named(e, '1'), { event_name: '' }, named(e, '3')) },
       anEvent({ event_name: 'e' }),
     );
-    expect(outputs.map(({ event_name }) => event_name)).toEqual(['e1', 'e3']);
+    expect(outputs).toEqual([]);
     expect(failures).toHaveLength(1);
   });
 

@@ -130,15 +130,15 @@ describe('a configuration on its way', () => {
 
   it('can be sent back as it was shown, with another field changed', () => {
     const stored = configs.accept(definition, { url: 'https://a.b', token: 'hunter2' }, 'i1');
-    const changed = configs.accept(definition, { url: 'https://c.d', token: { set: true } }, 'i1', stored);
-    expect(configs.open(definition, changed, 'i1')).toEqual({ url: 'https://c.d', token: 'hunter2' });
+    const changed = configs.accept(definition, { url: 'https://a.b/c', token: { set: true } }, 'i1', stored);
+    expect(configs.open(definition, changed, 'i1')).toEqual({ url: 'https://a.b/c', token: 'hunter2' });
   });
 
   it('is validated with the kept secret in place', () => {
     const strict = destinationWith({ config: webhook.config });
     const stored = configs.accept(strict, { url: 'https://a.b', secret: 'long enough' }, 'i1');
-    expect(configs.accept(strict, { url: 'https://c.d', secret: { set: true } }, 'i1', stored)).toMatchObject({
-      url: 'https://c.d',
+    expect(configs.accept(strict, { url: 'https://a.b/c', secret: { set: true } }, 'i1', stored)).toMatchObject({
+      url: 'https://a.b/c',
     });
   });
 
@@ -200,5 +200,24 @@ describe('an address in a configuration', () => {
       url: 'https://example.com/',
       more: [],
     });
+  });
+
+  test('that changes takes no stored secret along', () => {
+    const open = new PluginConfigs(new SecretBox(randomBytes(32)), () => null);
+    const id = randomUUID();
+    const stored = open.accept(webhook, { url: 'https://example.com/a', secret: 'a long secret' }, id);
+    expect(() =>
+      open.accept(webhook, { url: 'https://elsewhere.example/', secret: { set: true } }, id, stored),
+    ).toThrow(
+      expect.objectContaining({
+        details: { fields: [{ field: '/secret', message: expect.stringContaining('sent again') }] },
+      }),
+    );
+    expect(open.accept(webhook, { url: 'https://example.com/b', secret: { set: true } }, id, stored)).toMatchObject({
+      url: 'https://example.com/b',
+    });
+    expect(
+      open.accept(webhook, { url: 'https://elsewhere.example/', secret: 'another secret' }, id, stored),
+    ).toMatchObject({ url: 'https://elsewhere.example/' });
   });
 });

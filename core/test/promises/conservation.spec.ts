@@ -43,6 +43,7 @@ describe('every event is accounted for', () => {
       settings,
       pluginsDirectory: PLUGINS,
       schedule: SCHEDULE,
+      onMade: () => undefined,
       onFatal: (error) => {
         throw error;
       },

@@ -21,6 +21,7 @@ export function aRouter(dataDir: string, env: Readonly<Record<string, string>> =
     settings,
     pluginsDirectory: PLUGINS,
     schedule: [100, 200, 400],
+    onMade: () => undefined,
     onFatal: (error) => {
       throw error;
     },

@@ -19,6 +19,8 @@ export interface EmbeddedLogOptions {
 /** A write takes milliseconds; a disk that hangs is told from one that is slow by this. */
 const WRITE_MS = 30_000;
 const CLOSE_MS = 5_000;
+/** A read ends behind the entry that reaches this: large events do not fill the memory of their readers. */
+const MAX_READ_BYTES = 8 * 1024 * 1024;
 const TRIM_STEP = 500;
 const TRIM_BYTES = 4 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
@@ -174,7 +176,8 @@ export class EmbeddedLog implements EventLog {
     this.cache.reading(key, from);
     const events: LogEvent[] = [];
     let next = from;
-    while (next < end && events.length < maxEvents) {
+    let bytes = 0;
+    while (next < end && events.length < maxEvents && bytes < MAX_READ_BYTES) {
       const entry = this.cache.get(key, next) ?? this.load(partition, key, next);
       if (entry === null) break;
       for (const event of entry.events) {
@@ -184,6 +187,7 @@ export class EmbeddedLog implements EventLog {
         next = event.offset + 1;
       }
       next = Math.max(next, entry.end);
+      bytes += entry.bytes;
     }
     return { events, next };
   }
@@ -212,7 +216,7 @@ export class EmbeddedLog implements EventLog {
       );
     }
     const after = this.stores.firstFrom(partition, Math.max(offset, first) + 1);
-    return { events: [], end: after ?? this.heads.get(partition).next };
+    return { events: [], bytes: 0, end: after ?? this.heads.get(partition).next };
   }
 
   next(partition: Partition): number {
