@@ -92,6 +92,44 @@ export const ERRORS = {
     summary: 'The plugin threw something that is none of the three errors. It is a bug of the plugin.',
   },
   TRANSFORM_BAD_OUTPUT: { status: null, summary: 'A transform emitted something that is not a valid event.' },
+  WAITING_FOR_KEY: {
+    status: null,
+    summary: 'The destination keeps order, and an earlier event of the same key has not been delivered yet.',
+  },
+  NOT_TRIED: {
+    status: null,
+    summary: 'The event was not sent, because the process stopped or the destination was disabled first.',
+  },
+  TRANSFORM_UNAVAILABLE: {
+    status: null,
+    summary: 'A transform cannot run at the moment, for a reason that is not the event’s.',
+  },
+  PLUGIN_TIMED_OUT: {
+    status: null,
+    summary: 'A call of a plugin did not end in time; whether it has done its work is unknown.',
+  },
+  SECRET_UNREADABLE: {
+    status: null,
+    summary: 'A stored secret cannot be decrypted: ENCRYPTION_KEY is another one than when it was saved.',
+  },
+  ADDRESS_BLOCKED: { status: null, summary: 'The address is not public, and EGRESS_ALLOW does not open its range.' },
+  URL_INVALID: { status: null, summary: 'The address is not one that a request can go to.' },
+  HEADER_INVALID: { status: null, summary: 'A header that the plugin sets cannot be sent.' },
+  DNS_NOT_FOUND: { status: null, summary: 'The name of the host does not exist.' },
+  DNS_FAILED: { status: null, summary: 'The name server did not answer, or not usably.' },
+  ADDRESS_UNREACHABLE: { status: null, summary: 'There is no way to the address from this machine.' },
+  CONNECTION_REFUSED: { status: null, summary: 'Nobody listens at the address.' },
+  CONNECTION_LOST: {
+    status: null,
+    summary: 'The connection ended before the answer was whole; the receiver may have taken the event.',
+  },
+  CONNECT_TIMEOUT: { status: null, summary: 'The connection was not made in time.' },
+  TLS_FAILED: { status: null, summary: 'The receiver’s certificate or its TLS cannot be accepted.' },
+  TIMED_OUT: { status: null, summary: 'The whole answer was not there in time.' },
+  RESPONSE_INVALID: { status: null, summary: 'What came back is not HTTP, or its headers are too large.' },
+  OUT_OF_SOCKETS: { status: null, summary: 'This machine has no sockets left.' },
+  CLIENT_CLOSED: { status: null, summary: 'The process was stopping.' },
+  REQUEST_FAILED: { status: null, summary: 'The request failed in a way that has no code of its own.' },
 
   // A start that fails
   SETTING_INVALID: {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { glob, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ERRORS, SwitchyardError } from '../src/errors.ts';
 
@@ -25,4 +25,20 @@ it('an error tells its code, message and details, and nothing of its cause', () 
     error: { code: 'NAME_TAKEN', message: 'Taken.', details: { id: '1' } },
   });
   expect(new SwitchyardError('STOPPING', 'Bye.').toBody()).toEqual({ error: { code: 'STOPPING', message: 'Bye.' } });
+});
+
+it('every code that core records with an event is one of them', async () => {
+  const folder = path.join(import.meta.dirname, '../src');
+  const unknown: string[] = [];
+  let seen = 0;
+  for await (const file of glob('**/*.ts', { cwd: folder })) {
+    const text = await readFile(path.join(folder, file), 'utf8');
+    // A code has an underscore; what Node calls its errors (ECONNRESET) has none.
+    for (const [, code = ''] of text.matchAll(/\bcode: '([A-Z]+_[A-Z_]+)'/g)) {
+      seen += 1;
+      if (!(code in ERRORS)) unknown.push(`${file}: ${code}`);
+    }
+  }
+  expect(unknown).toEqual([]);
+  expect(seen).toBeGreaterThan(10);
 });

@@ -8,14 +8,9 @@ import {
   RetryableError,
   Type,
   defineTransform,
-  type DeliveryBatch,
-  type DeliveryOutcomes,
 } from '@switchyard/plugin-sdk';
 import { eventually } from '../support/eventually.ts';
-import { Harness, aDestination, type Deliver } from './harness.ts';
-
-const all = (batch: DeliveryBatch, outcome: ReturnType<typeof delivered>): DeliveryOutcomes =>
-  new Map(batch.items.map(({ id }) => [id, outcome]));
+import { Harness, aDestination, sameFor, type Deliver } from './harness.ts';
 
 const free = aDestination('free');
 const keyed = aDestination('keyed', { ordering: 'key', concurrency: 20 });
@@ -55,7 +50,7 @@ describe('a destination that takes events in any order', () => {
     const seen: string[] = [];
     free.deliver = async (batch) => {
       seen.push(...batch.items.map(({ id }) => id));
-      return all(batch, delivered());
+      return sameFor(batch, delivered());
     };
     const { destination } = await harness.connect('free');
     const ids = await harness.accept(someEvents(500));
@@ -72,7 +67,7 @@ describe('a destination that takes events in any order', () => {
       if (item === undefined) return new Map();
       const numbers = tries.get(item.id) ?? [];
       tries.set(item.id, [...numbers, item.attempt]);
-      return all(
+      return sameFor(
         batch,
         numbers.length < 2
           ? failed(new RetryableError('The endpoint answered 503.', { code: 'HTTP_503' }), {
@@ -109,7 +104,7 @@ describe('a destination that takes events in any order', () => {
         item?.event.event_name === 'bad'
           ? new PermanentError('No.', { code: 'HTTP_400' })
           : new RetryableError('Later.', { code: 'HTTP_500' });
-      return all(batch, item?.event.event_name === 'good' ? delivered() : failed(error));
+      return sameFor(batch, item?.event.event_name === 'good' ? delivered() : failed(error));
     };
     const { destination } = await harness.connect('free');
     const [bad, late] = await harness.accept([{ event_name: 'bad' }, { event_name: 'late' }, { event_name: 'good' }]);
@@ -157,7 +152,10 @@ describe('a destination that takes events in any order', () => {
 
   test('that is configured wrongly is paused and keeps its events; a change of its configuration resumes it at once', async () => {
     free.deliver = async (batch) =>
-      all(batch, failed(new ConfigError('The endpoint answered 401: check its credentials.', { code: 'HTTP_401' })));
+      sameFor(
+        batch,
+        failed(new ConfigError('The endpoint answered 401: check its credentials.', { code: 'HTTP_401' })),
+      );
     const { destination } = await harness.connect('free');
     await harness.accept(someEvents(300));
     await eventually(async () => harness.engine.status(destination).state === 'paused');
@@ -198,7 +196,7 @@ describe('a destination that takes events in any order', () => {
     free.deliver = async (batch) => {
       await held;
       seen.push(...batch.items.map(({ id }) => id));
-      return all(batch, delivered());
+      return sameFor(batch, delivered());
     };
     const { destination } = await harness.connect('free');
     const ids = await harness.accept(someEvents(200));
@@ -228,7 +226,7 @@ describe('a cursor beyond the end of the log', () => {
     const seen: string[] = [];
     free.deliver = async (batch) => {
       seen.push(...batch.items.map(({ id }) => id));
-      return all(batch, delivered());
+      return sameFor(batch, delivered());
     };
     const ids = await harness.accept(someEvents(10));
     await eventually(async () => seen.length >= 10);
@@ -247,11 +245,11 @@ describe('a destination that keeps order per key', () => {
       const number = Number(item.event.metadata['n']);
       if (number % 7 === 3 && !failedOnce.has(item.id)) {
         failedOnce.add(item.id);
-        return all(batch, failed(new RetryableError('Later.', { code: 'HTTP_500' })));
+        return sameFor(batch, failed(new RetryableError('Later.', { code: 'HTTP_500' })));
       }
       const key = item.event.user_id ?? '';
       arrived.set(key, [...(arrived.get(key) ?? []), number]);
-      return all(batch, delivered());
+      return sameFor(batch, delivered());
     };
     const { destination } = await harness.connect('keyed');
     for (let from = 0; from < 300; from += 50)
@@ -287,7 +285,7 @@ describe('a store', () => {
       ends.set(position.partition, position.last);
       busy.delete(position.partition);
       batches += 1;
-      return all(batch, delivered());
+      return sameFor(batch, delivered());
     };
     const { destination } = await harness.connect('store');
     await harness.accept(someEvents(200));
@@ -306,7 +304,7 @@ describe('a store', () => {
         throw new RetryableError('The database does not answer.', { code: 'DATABASE_UNAVAILABLE' });
       }
       if (batch.position?.partition.endsWith('/0') === true) firsts.push(batch.position.first);
-      return all(batch, delivered());
+      return sameFor(batch, delivered());
     };
     const { destination } = await harness.connect('store');
     await harness.accept(someEvents(30));
@@ -323,7 +321,7 @@ describe('a store', () => {
       if (batch.items.some(({ event }) => event.event_name === 'poison'))
         throw new RangeError('Maximum call stack size exceeded');
       for (const { id } of batch.items) stored.add(id);
-      return all(batch, delivered());
+      return sameFor(batch, delivered());
     };
     store.deliver = poison;
     const { destination } = await harness.connect('store');
@@ -347,7 +345,7 @@ describe('a destination that hangs', () => {
     free.deliver = async (batch) => {
       await hanging;
       seen.push(...batch.items.map(({ id }) => id));
-      return all(batch, delivered());
+      return sameFor(batch, delivered());
     };
     const { destination } = await harness.connect('free');
     const ids = await harness.accept(someEvents(100));
@@ -387,7 +385,7 @@ describe('the accounts', () => {
       const [item] = batch.items;
       if (item === undefined) return new Map();
       ids.set(item.event.event_name, (ids.get(item.event.event_name) ?? new Set()).add(item.id));
-      return all(
+      return sameFor(
         batch,
         refuse && item.event.event_name.endsWith('-2')
           ? failed(new RetryableError('Later.', { code: 'HTTP_503' }))

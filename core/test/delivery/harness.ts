@@ -5,6 +5,7 @@ import {
   delivered,
   Type,
   type DeliveryBatch,
+  type DeliveryOutcome,
   type DeliveryOutcomes,
   type DestinationCapabilities,
 } from '@switchyard/plugin-sdk';
@@ -55,6 +56,10 @@ export function aDestination(
   };
   return definition;
 }
+
+/** One outcome for every item of a batch. */
+export const sameFor = (batch: DeliveryBatch, outcome: DeliveryOutcome): DeliveryOutcomes =>
+  new Map(batch.items.map(({ id }) => [id, outcome]));
 
 /** The delivery engine over a real log and a real embedded database, with plugins of the test's own. */
 export class Harness {

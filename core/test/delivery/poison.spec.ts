@@ -6,16 +6,11 @@ import {
   failed,
   RetryableError,
   Type,
-  type DeliveryBatch,
-  type DeliveryOutcomes,
   type Event,
   type TransformOutcome,
 } from '@switchyard/plugin-sdk';
 import { eventually } from '../support/eventually.ts';
-import { aDestination, Harness } from './harness.ts';
-
-const all = (batch: DeliveryBatch, outcome: ReturnType<typeof delivered>): DeliveryOutcomes =>
-  new Map(batch.items.map(({ id }) => [id, outcome]));
+import { aDestination, sameFor, Harness } from './harness.ts';
 
 const first = aDestination('first');
 const second = aDestination('second');
@@ -56,7 +51,7 @@ const someEvents = (count: number): object[] =>
 
 test('a receiver that asks for a wait beyond the calendar holds up nobody else', async () => {
   first.deliver = async (batch) =>
-    all(batch, failed(new RetryableError('Later.', { code: 'HTTP_429', retryAfterMs: 1e16 })));
+    sameFor(batch, failed(new RetryableError('Later.', { code: 'HTTP_429', retryAfterMs: 1e16 })));
   await harness.connect('first');
   const { destination } = await harness.connect('second');
   await harness.accept(someEvents(6));
@@ -69,7 +64,7 @@ test('an answer with a status that is none is not kept, and the event goes out o
   let calls = 0;
   first.deliver = async (batch) => {
     calls += 1;
-    return all(batch, delivered({ request: 'POST /', response: { status: 3_000_000_000, body: '' } }));
+    return sameFor(batch, delivered({ request: 'POST /', response: { status: 3_000_000_000, body: '' } }));
   };
   const { destination } = await harness.connect('first');
   await harness.accept(someEvents(1));
@@ -90,7 +85,7 @@ test('a transform that throws for one event parks that event; its neighbours arr
 test('a bug that one event of a batch provokes in its destination parks that event alone', async () => {
   batched.deliver = async (batch) => {
     if (batch.items.some(({ event }) => event.event_name === 'e4')) throw new RangeError('boom');
-    return all(batch, delivered());
+    return sameFor(batch, delivered());
   };
   const { destination } = await harness.connect('batched');
   await harness.accept(someEvents(9));
